@@ -1,0 +1,42 @@
+/*
+ * Content-defined cuts with a Rabin fingerprint over a 64-byte window.
+ *
+ * A chunk ends after the first byte where its length is ≥ min and the fingerprint of the last 64 bytes has its low
+ * `mask_bits` bits all zero, or where its length is max. The window is empty (zeros) at the start of every chunk, but a cut
+ * at ≥ min ≥ 64 depends on the last 64 bytes alone; that is what lets the search run in several lanes at once. The
+ * format's own parameters (CHUNKER_FORMAT) give the cuts that every other writer of the format makes.
+ *
+ * A chunker is immutable after chunker_init: any number of threads may use it.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+
+struct chunker_params {
+    size_t min, max;    /* bytes; 64 ≤ min < max */
+    unsigned mask_bits; /* below 53 */
+};
+/* 512 KiB, 8 MiB, 20 bits: 1.5 MiB on average. */
+extern const struct chunker_params CHUNKER_FORMAT;
+/* 8 KiB, 128 KiB, 15 bits: about 40 KiB on average, for dumps, where scattered changes would otherwise store nearly
+ * everything again. */
+extern const struct chunker_params CHUNKER_FINE;
+
+struct chunker {
+    struct chunker_params params;
+    uint64_t polynomial;
+    uint64_t out_table[256]; /* [b]: b x^512 mod P, what byte b still adds one step after it left the window's start */
+    uint64_t mod_table[256]; /* [b]: b x^53 mod P, with b itself above, which clears the overflow of d << 8 */
+};
+
+/* The polynomial must be of degree 53 (else ERR_CORRUPT); irreducibility is the caller's to check, once. `params` is
+ * copied; values outside the ranges above are a programmer's mistake. */
+int chunker_init(struct chunker *c, uint64_t polynomial, const struct chunker_params *params, struct err *err);
+
+/* Finds the end of the chunk that starts at data[0].
+ *   data, len  the bytes available from the chunk's start on
+ *   searched   how many of them an earlier call for this chunk has looked at (its len); 0 at first
+ * Returns the chunk's length when the cut lies within len, or 0 when more bytes are needed (never when len ≥ max). At the
+ * end of the input the caller takes what is left as the last chunk. */
+size_t chunker_cut(const struct chunker *c, const unsigned char *data, size_t len, size_t searched);

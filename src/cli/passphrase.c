@@ -1,0 +1,331 @@
+/* Where the passphrase comes from. Every buffer that held one is wiped. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "cli/environment.h"
+#include "cli/output.h"
+#include "cli/words.h"
+#include "crypto/cipher.h"
+#include "os/file.h"
+#include "os/interrupt.h"
+#include "os/process.h"
+
+enum { PASSPHRASE_MAX_BYTES = 64 << 10, GENERATED_CHARS = 32, TERMINAL_POLL_MS = 200 };
+
+char *cli_default_passphrase_file(void)
+{
+    return environment_xdg("XDG_CONFIG_HOME", "~/.config", "clawback/passphrase");
+}
+
+static void wipe_and_release(struct buf *b)
+{
+    if (b->data != NULL)
+        mem_wipe(b->data, b->cap);
+    buf_release(b);
+}
+
+/* White space around a passphrase in a file or from a command is not part of it: an editor's newline must not matter, and
+ * restic, which reads the same files, does the same. */
+static int take_trimmed(struct buf *text, const char *what, char **out, struct err *err)
+{
+    static const char BLANKS[] = " \t\r\n\v\f";
+    const char *start = buf_cstr(text), *end = start + text->len;
+    if (memchr(start, '\0', text->len) != NULL)
+        return err_set(err, ERR_USAGE, "the passphrase from %s has a NUL byte in it", what);
+    start += strspn(start, BLANKS);
+    while (end > start && strchr(BLANKS, end[-1]) != NULL)
+        end--;
+    if (start == end)
+        return err_set(err, ERR_USAGE, "the passphrase from %s is empty", what);
+    *out = mem_strndup(start, (size_t)(end - start));
+    return 0;
+}
+
+/* --- from a file --- */
+
+static void warn_when_readable(struct cli *cli, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
+        cli_warn(cli, "passphrase file '%s' is open to others (mode %04o); run: chmod 600 '%s'", path,
+                 (unsigned)st.st_mode & 07777, path);
+}
+
+static int from_file(struct cli *cli, const char *path, char **out, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, PASSPHRASE_MAX_BYTES);
+    buf_reserve(&text, PASSPHRASE_MAX_BYTES); /* once, so that no copy is left behind by growing */
+    bool is_stdin = strcmp(path, "-") == 0;
+    char label[512];
+    snprintf(label, sizeof label, is_stdin ? "standard input" : "file '%s'", path);
+    int rc = os_read_file(is_stdin ? "/dev/stdin" : path, &text, err);
+    if (rc < 0)
+        err_wrap(err, "cannot read the passphrase");
+    else
+        rc = take_trimmed(&text, label, out, err);
+    wipe_and_release(&text);
+    if (rc == 0 && !is_stdin)
+        warn_when_readable(cli, path);
+    return rc;
+}
+
+/* --- from a command --- */
+
+static int from_command(const char *command, char **out, struct err *err)
+{
+    struct strlist words = {0};
+    struct buf text;
+    buf_init(&text, PASSPHRASE_MAX_BYTES);
+    buf_reserve(&text, PASSPHRASE_MAX_BYTES);
+    int rc = words_split(command, &words, err);
+    if (rc == 0) {
+        strlist_add(&words, ""); /* becomes the terminator */
+        free(words.items[--words.count]);
+        words.items[words.count] = NULL;
+        /* It may have to ask somebody: the terminal stays its own. */
+        struct process_options options = {
+            .argv = words.items, .stdin_fd = -1, .inherit_stderr = true, .share_terminal = true};
+        rc = process_run(&options, &text, err);
+    }
+    if (rc == 0)
+        rc = take_trimmed(&text, "the command", out, err);
+    if (rc < 0)
+        err_wrap(err, "cannot get the passphrase");
+    strlist_release(&words);
+    wipe_and_release(&text);
+    return rc;
+}
+
+/* --- from the terminal --- */
+
+/* Reads a line; a signal ends it. */
+static int read_line(int tty, struct buf *line, struct err *err)
+{
+    for (;;) {
+        struct pollfd ready = {.fd = tty, .events = POLLIN};
+        int n = poll(&ready, 1, TERMINAL_POLL_MS);
+        if (os_check_interrupt(err) < 0)
+            return -1;
+        if (n <= 0)
+            continue;
+        char c;
+        ssize_t got = read(tty, &c, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(err, errno, "cannot read from the terminal");
+        if (got == 0 || c == '\n')
+            return 0;
+        buf_append_byte(line, (unsigned char)c);
+    }
+}
+
+/* One question with echo off; the terminal is left as it was. */
+static int ask(int tty, const char *question, char **out, struct err *err)
+{
+    struct termios before, silent;
+    if (tcgetattr(tty, &before) < 0)
+        return err_errno(err, errno, "cannot prepare the terminal");
+    silent = before;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    if (tcsetattr(tty, TCSAFLUSH, &silent) < 0)
+        return err_errno(err, errno, "cannot prepare the terminal");
+    struct buf line;
+    buf_init(&line, PASSPHRASE_MAX_BYTES);
+    buf_reserve(&line, PASSPHRASE_MAX_BYTES);
+    int rc = os_write_full(tty, question, strlen(question));
+    rc = rc < 0 ? err_errno(err, errno, "cannot write to the terminal") : read_line(tty, &line, err);
+    tcsetattr(tty, TCSAFLUSH, &before);
+    os_write_full(tty, "\n", 1);
+    if (rc == 0 && line.overflow)
+        rc = err_set(err, ERR_USAGE, "the passphrase is too long");
+    if (rc == 0 && line.len == 0)
+        rc = err_set(err, ERR_USAGE, "an empty passphrase is none");
+    if (rc == 0)
+        *out = mem_strndup(buf_cstr(&line), line.len);
+    wipe_and_release(&line);
+    return rc;
+}
+
+static int ask_twice(int tty, const char *question, char **out, struct err *err)
+{
+    char *again = NULL;
+    if (ask(tty, question, out, err) < 0)
+        return -1;
+    int rc = ask(tty, "once more: ", &again, err);
+    if (rc == 0 && strcmp(*out, again) != 0)
+        rc = err_set(err, ERR_USAGE, "the two passphrases differ");
+    if (again != NULL)
+        mem_wipe(again, strlen(again));
+    free(again);
+    if (rc < 0) {
+        mem_wipe(*out, strlen(*out));
+        free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+/* 1: nobody there to ask. */
+static int from_terminal(const char *question, bool confirm, char **out, struct err *err)
+{
+    if (isatty(STDERR_FILENO) != 1)
+        return 1;
+    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (tty < 0)
+        return 1;
+    output_begin(); /* nothing else shall write over the question */
+    int rc = confirm ? ask_twice(tty, question, out, err) : ask(tty, question, out, err);
+    output_end();
+    close(tty);
+    return rc;
+}
+
+/* --- the order of them all --- */
+
+/* 1: no variable is set. */
+static int from_environment(struct cli *cli, char **out, struct err *err)
+{
+    static const struct {
+        const char *text, *file, *command;
+    } VARIABLES[] = {{"CLAWBACK_PASSPHRASE", "CLAWBACK_PASSPHRASE_FILE", "CLAWBACK_PASSPHRASE_COMMAND"},
+                     {"RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND"}};
+    for (size_t i = 0; i < sizeof VARIABLES / sizeof *VARIABLES; i++) {
+        const char *text = environment_get(VARIABLES[i].text), *file = environment_get(VARIABLES[i].file);
+        const char *command = environment_get(VARIABLES[i].command);
+        if (text != NULL) {
+            *out = mem_strdup(text);
+            return 0;
+        }
+        if (file != NULL) {
+            char *path = os_path_expand_home(file);
+            int rc = from_file(cli, path, out, err);
+            free(path);
+            return rc;
+        }
+        if (command != NULL)
+            return from_command(command, out, err);
+    }
+    return 1;
+}
+
+/* systemd's credential, then the default file. 1: neither is there. */
+static int from_known_place(struct cli *cli, char **out, struct err *err)
+{
+    const char *credentials = environment_get("CREDENTIALS_DIRECTORY");
+    char *places[2] = {credentials != NULL ? os_path_join(credentials, "clawback-passphrase") : NULL,
+                       cli_default_passphrase_file()};
+    int rc = 1;
+    for (int i = 0; i < 2 && rc == 1; i++)
+        if (places[i] != NULL && (access(places[i], F_OK) == 0 || errno != ENOENT))
+            rc = from_file(cli, places[i], out, err);
+    free(places[0]);
+    free(places[1]);
+    return rc;
+}
+
+static int no_passphrase(struct err *err)
+{
+    char *file = cli_default_passphrase_file();
+    err_set(err, ERR_USAGE,
+            "no passphrase was given: put it into '%s' (mode 0600), or name a file with --password-file, or set "
+            "CLAWBACK_PASSPHRASE_FILE; for a new repository, 'clawback init --generate-passphrase' makes one",
+            file);
+    free(file);
+    return -1;
+}
+
+int cli_passphrase(struct cli *cli, bool confirm, char **out, struct err *err)
+{
+    *out = NULL;
+    if (cli->passphrase_file != NULL && cli->passphrase_command != NULL)
+        return err_set(err, ERR_USAGE, "--password-file and --password-command exclude each other");
+    if (cli->passphrase_file != NULL)
+        return from_file(cli, cli->passphrase_file, out, err);
+    if (cli->passphrase_command != NULL)
+        return from_command(cli->passphrase_command, out, err);
+    int rc = from_environment(cli, out, err);
+    if (rc == 1)
+        rc = from_known_place(cli, out, err);
+    if (rc == 1)
+        rc = from_terminal(confirm ? "new passphrase: " : "passphrase of the repository: ", confirm, out, err);
+    return rc == 1 ? no_passphrase(err) : rc;
+}
+
+int cli_new_passphrase(struct cli *cli, const char *file, char **out, struct err *err)
+{
+    *out = NULL;
+    if (file != NULL)
+        return from_file(cli, file, out, err);
+    int rc = from_terminal("new passphrase: ", true, out, err);
+    return rc == 1 ? err_set(err, ERR_USAGE, "no new passphrase was given: name a file with --new-password-file") : rc;
+}
+
+/* --- a new one --- */
+
+/* Characters that are not mistaken for one another when written down: 31, so 4.95 bits each. */
+static int random_passphrase(char out[GENERATED_CHARS + 1], struct err *err)
+{
+    static const char ALPHABET[] = "23456789abcdefghjkmnpqrstuvwxyz";
+    enum { COUNT = sizeof ALPHABET - 1, FAIR = 256 - 256 % COUNT };
+    size_t used = 0;
+    while (used < GENERATED_CHARS) {
+        unsigned char random[GENERATED_CHARS];
+        if (crypto_random(random, sizeof random, err) < 0)
+            return -1;
+        for (size_t i = 0; i < sizeof random && used < GENERATED_CHARS; i++)
+            if (random[i] < FAIR) /* so that every character is as likely as the others */
+                out[used++] = ALPHABET[random[i] % COUNT];
+        mem_wipe(random, sizeof random);
+    }
+    out[used] = '\0';
+    return 0;
+}
+
+/* A new file, never one that is there: O_EXCL decides. */
+static int write_new_file(const char *path, const char *text, size_t len, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_errno(err, errno, "cannot make passphrase file '%s'", path);
+    int rc = 0;
+    if (os_write_full(fd, text, len) < 0 || fsync(fd) < 0)
+        rc = err_errno(err, errno, "cannot write passphrase file '%s'", path);
+    if (close(fd) < 0 && rc == 0)
+        rc = err_errno(err, errno, "cannot write passphrase file '%s'", path);
+    if (rc < 0)
+        unlink(path);
+    return rc;
+}
+
+int cli_generate_passphrase(const char *file, char **out, struct err *err)
+{
+    char line[GENERATED_CHARS + 2];
+    char *path = os_path_absolute(file);
+    if (path == NULL)
+        return err_errno(err, errno, "cannot find the working directory");
+    char *slash = strrchr(path, '/');
+    char *dir = slash == path ? mem_strdup("/") : mem_strndup(path, (size_t)(slash - path));
+    int rc = random_passphrase(line, err);
+    if (rc == 0)
+        rc = os_make_dirs(dir, 0700, err);
+    if (rc == 0) {
+        memcpy(line + GENERATED_CHARS, "\n", 2);
+        rc = write_new_file(path, line, GENERATED_CHARS + 1, err);
+    }
+    if (rc == 0)
+        rc = os_fsync_dir(dir, err);
+    if (rc == 0)
+        *out = mem_strndup(line, GENERATED_CHARS);
+    mem_wipe(line, sizeof line);
+    free(dir);
+    free(path);
+    return rc;
+}

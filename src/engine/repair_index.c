@@ -1,0 +1,354 @@
+/*
+ * Order: read everything, write new index files, remove those that are wrong. Until the last step the old index is untouched, and
+ * afterwards the new one is durable; packs are only ever read.
+ */
+#include "engine/repair.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "engine/id_map.h"
+#include "engine/pack_blobs.h"
+#include "engine/parallel.h"
+#include "engine/stored_files.h"
+#include "repo/writer.h"
+
+enum pack_state {
+    STATE_UNKNOWN,   /* no index file describes it rightly, or none is trusted */
+    STATE_INDEXED,   /* a file does, and stays or will be carried over */
+    STATE_ADDED,     /* its header was read */
+    STATE_UNREADABLE /* its header cannot be read */
+};
+
+struct index_state {
+    bool broken, wrong; /* wrong: names a pack that is not as it says */
+};
+
+struct repair {
+    struct repo *repo;
+    struct lock *lock;
+    const struct repair_index_options *options;
+    const struct repair_reporter *reporter;
+    struct engine_progress *progress;
+    struct repair_index_result *result;
+    struct stored_files packs, files;
+    enum pack_state *packs_state; /* one a pack */
+    bool *carried;                /* one a pack */
+    struct index_state *files_state;
+    struct id_map missing;
+    struct codec **codecs;
+    unsigned threads;
+    size_t *ask; /* packs whose headers must be read */
+    size_t ask_count;
+    struct writer *writer; /* NULL in a dry run */
+    pthread_mutex_t mutex; /* guards result, reports and the writer while headers are read */
+};
+
+static void finding(struct repair *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void finding(struct repair *r, const char *format, ...)
+{
+    char message[ERR_MESSAGE_BYTES + 256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    if (r->reporter != NULL && r->reporter->finding != NULL)
+        r->reporter->finding(r->reporter->ctx, message);
+}
+
+/*
+ * What is there, and what of it is right?
+ */
+
+static int decode_file(struct repair *r, size_t file, index_pack_fn *fn, void *ctx, struct err *err)
+{
+    struct buf json;
+    buf_init(&json, REPO_UNPACKED_MAX_BYTES);
+    int rc = repo_load_unpacked(r->repo, r->codecs[0], STORE_INDEX, &r->files.items[file].id, &json, err);
+    if (rc == 0)
+        rc = index_decode((const char *)json.data, json.len, fn, ctx, err);
+    buf_release(&json);
+    return rc;
+}
+
+static int ignore_pack(void *ctx, const struct id *pack_id, const struct pack_blob *blobs, size_t count,
+                       struct err *err)
+{
+    (void)ctx, (void)pack_id, (void)blobs, (void)count, (void)err;
+    return 0;
+}
+
+struct file_scan {
+    struct repair *repair;
+    size_t file;
+};
+
+static int scan_pack(void *ctx, const struct id *pack_id, const struct pack_blob *blobs, size_t count, struct err *err)
+{
+    struct file_scan *s = ctx;
+    struct repair *r = s->repair;
+    char hex[ID_HEX_BYTES];
+    const struct stored_file *file = stored_files_find(&r->packs, pack_id);
+    (void)err;
+    if (file != NULL && file->bytes == pack_expected_bytes(blobs, count)) {
+        if (!r->options->read_all_packs)
+            r->packs_state[file - r->packs.items] = STATE_INDEXED;
+        return 0;
+    }
+    r->files_state[s->file].wrong = true;
+    if (file == NULL && id_map_put(&r->missing, pack_id, 0)) {
+        r->result->packs_missing++;
+        finding(r, "pack %s is not there: taken out of the index", id_to_hex(pack_id, hex));
+    }
+    return 0;
+}
+
+static int scan_files(struct repair *r, struct err *err)
+{
+    engine_progress_stage(r->progress, "reading the index", r->files.count, 0);
+    for (size_t i = 0; i < r->files.count; i++) {
+        struct err why = {0};
+        char hex[ID_HEX_BYTES];
+        struct file_scan scan = {.repair = r, .file = i};
+        if (engine_check_stop(r->lock, err) != 0)
+            return -1;
+        /* Once in full before anything is taken from it. */
+        if (decode_file(r, i, ignore_pack, NULL, &why) != 0 || decode_file(r, i, scan_pack, &scan, &why) != 0) {
+            r->files_state[i].broken = true;
+            r->result->index_broken++;
+            finding(r, "index file %s: %s", id_to_hex(&r->files.items[i].id, hex), why.message);
+        }
+        engine_progress_add(r->progress, 1, 0);
+    }
+    return 0;
+}
+
+static int list_all(struct repair *r, struct err *err)
+{
+    if (stored_files_list(r->repo->store, STORE_INDEX, &r->files, err) != 0 ||
+        stored_files_list(r->repo->store, STORE_PACK, &r->packs, err) != 0)
+        return -1;
+    r->result->index_files = r->files.count;
+    r->result->packs = r->packs.count;
+    r->packs_state = mem_zalloc((r->packs.count + 1) * sizeof *r->packs_state);
+    r->carried = mem_zalloc((r->packs.count + 1) * sizeof *r->carried);
+    r->files_state = mem_zalloc((r->files.count + 1) * sizeof *r->files_state);
+    r->ask = mem_array(NULL, r->packs.count + 1, sizeof *r->ask);
+    return 0;
+}
+
+/*
+ * Asking packs.
+ */
+
+static int ask_pack(void *ctx, unsigned worker, size_t item, struct err *err)
+{
+    struct repair *r = ctx;
+    const struct stored_file *pack = &r->packs.items[r->ask[item]];
+    struct pack_blob *blobs = NULL;
+    size_t count = 0;
+    struct err why = {0};
+    int rc = 0;
+    bool read = repo_load_pack_header(r->repo, r->codecs[worker], &pack->id, pack->bytes, &blobs, &count, &why) == 0;
+    r->packs_state[r->ask[item]] = read ? STATE_ADDED : STATE_UNREADABLE;
+    pthread_mutex_lock(&r->mutex);
+    if (read) {
+        r->result->packs_added++;
+        if (r->writer != NULL)
+            rc = writer_index_pack(r->writer, &pack->id, blobs, count, err);
+    } else {
+        r->result->packs_damaged++;
+        finding(r, "%s", why.message);
+    }
+    pthread_mutex_unlock(&r->mutex);
+    free(blobs);
+    engine_progress_add(r->progress, 1, 0);
+    return rc;
+}
+
+static int ask_packs(struct repair *r, struct err *err)
+{
+    for (size_t i = 0; i < r->packs.count; i++)
+        if (r->packs_state[i] == STATE_UNKNOWN)
+            r->ask[r->ask_count++] = i;
+        else
+            r->result->packs_kept++;
+    engine_progress_stage(r->progress, "reading pack headers", r->ask_count, 0);
+    return parallel_run(r->threads, r->ask_count, r->lock, ask_pack, r, err);
+}
+
+/*
+ * The new index.
+ */
+
+static bool must_go(const struct repair *r, size_t file)
+{
+    return r->options->read_all_packs || r->files_state[file].broken || r->files_state[file].wrong;
+}
+
+static bool read_blob(struct repair *r, const struct stored_file *pack, const struct pack_blob *blob,
+                      struct buf *stored, struct buf *scratch, struct buf *plain)
+{
+    const struct blob_place place = {.id = blob->id,
+                                     .pack_id = pack->id,
+                                     .type = blob->type,
+                                     .offset = blob->offset,
+                                     .length = blob->length,
+                                     .raw_length = blob->raw_length};
+    char hex[ID_HEX_BYTES];
+    if (blob->offset > pack->bytes || blob->length > pack->bytes - blob->offset)
+        return false;
+    buf_clear(stored);
+    buf_clear(scratch);
+    unsigned char *to = buf_reserve(stored, blob->length);
+    if (store_read(r->repo->store, STORE_PACK, id_to_hex(&pack->id, hex), blob->offset, to, blob->length, NULL) != 0)
+        return false;
+    buf_append(scratch, to, blob->length); /* opening destroys what it opens */
+    return repo_open_blob(r->repo, r->codecs[0], &place, scratch->data, plain, NULL) == 0;
+}
+
+/* A pack that was cut short or overwritten may still hold good blobs. They go into new packs, and the old one is in no index then. */
+static int salvage_pack(struct repair *r, const struct stored_file *pack, const struct pack_blob *blobs, size_t count,
+                        struct err *err)
+{
+    struct buf stored, scratch, plain;
+    char hex[ID_HEX_BYTES];
+    uint64_t good = 0;
+    int rc = 0;
+    buf_init(&stored, SIZE_MAX / 2);
+    buf_init(&scratch, SIZE_MAX / 2);
+    buf_init(&plain, REPO_BLOB_MAX_BYTES);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        if (!read_blob(r, pack, &blobs[i], &stored, &scratch, &plain))
+            continue;
+        good++;
+        rc = r->writer != NULL ? writer_sealed(r->writer, &blobs[i], stored.data, err) : 0;
+    }
+    finding(r, "pack %s: %llu of %zu blobs are good", id_to_hex(&pack->id, hex), (unsigned long long)good, count);
+    r->result->blobs_salvaged += good;
+    buf_release(&stored);
+    buf_release(&scratch);
+    buf_release(&plain);
+    return rc;
+}
+
+/* What a file that must go says rightly, and nothing else says, is carried over. That includes packs whose own headers turned out to be
+ * unreadable although the file describes them rightly: their blobs may well be whole. */
+static int carry_pack(void *ctx, const struct id *pack_id, const struct pack_blob *blobs, size_t count, struct err *err)
+{
+    struct repair *r = ctx;
+    char hex[ID_HEX_BYTES];
+    const struct stored_file *file = stored_files_find(&r->packs, pack_id);
+    size_t pack = file != NULL ? (size_t)(file - r->packs.items) : 0;
+    if (file == NULL || r->carried[pack] || r->packs_state[pack] == STATE_ADDED)
+        return 0;
+    bool right = file->bytes == pack_expected_bytes(blobs, count);
+    if (!right && r->packs_state[pack] == STATE_INDEXED)
+        return 0; /* another file describes it rightly */
+    r->carried[pack] = true;
+    if (!right)
+        return salvage_pack(r, file, blobs, count, err);
+    if (r->packs_state[pack] == STATE_UNREADABLE) {
+        r->result->packs_damaged--;
+        r->result->packs_header_damaged++;
+        finding(r, "pack %s stays in the index as the index had it", id_to_hex(pack_id, hex));
+    }
+    return r->writer != NULL ? writer_index_pack(r->writer, pack_id, blobs, count, err) : 0;
+}
+
+static int carry_files(struct repair *r, struct err *err)
+{
+    engine_progress_stage(r->progress, "writing the index", 0, 0);
+    for (size_t i = 0; i < r->files.count; i++)
+        if (must_go(r, i) && !r->files_state[i].broken &&
+            (engine_check_stop(r->lock, err) != 0 || decode_file(r, i, carry_pack, r, err) != 0))
+            return -1;
+    return 0;
+}
+
+static int remove_files(struct repair *r, struct err *err)
+{
+    char hex[ID_HEX_BYTES];
+    for (size_t i = 0; i < r->files.count; i++) {
+        if (!must_go(r, i))
+            continue;
+        if (engine_check_stop(r->lock, err) != 0 ||
+            store_remove(r->repo->store, STORE_INDEX, id_to_hex(&r->files.items[i].id, hex), err) != 0)
+            return err_wrap(err, "cannot remove an old index file");
+        r->result->index_removed++;
+    }
+    return 0;
+}
+
+static int write_index(struct repair *r, struct err *err)
+{
+    size_t written;
+    if (carry_files(r, err) != 0)
+        return -1;
+    if (r->writer == NULL)
+        return 0;
+    if (engine_check_stop(r->lock, err) != 0 || writer_flush(r->writer, err) != 0)
+        return -1;
+    writer_index_ids(r->writer, &written);
+    r->result->index_written = written;
+    return remove_files(r, err);
+}
+
+static void release(struct repair *r)
+{
+    writer_free(r->writer);
+    codecs_free(r->codecs, r->threads);
+    stored_files_release(&r->packs);
+    stored_files_release(&r->files);
+    id_map_release(&r->missing);
+    free(r->packs_state);
+    free(r->carried);
+    free(r->files_state);
+    free(r->ask);
+    pthread_mutex_destroy(&r->mutex);
+}
+
+int repair_index_run(struct repo *repo, struct lock *lock, const struct repair_index_options *options,
+                     const struct repair_reporter *reporter, struct engine_progress *progress,
+                     struct repair_index_result *out, struct err *err)
+{
+    *out = (struct repair_index_result){0};
+    struct repair r = {
+        .repo = repo,
+        .lock = lock,
+        .options = options,
+        .reporter = reporter,
+        .progress = progress,
+        .result = out,
+        .threads = parallel_threads(repo),
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+    };
+    bool had_index = repo->index != NULL;
+    if (!had_index) { /* the writer notes there where blobs lie that it stores */
+        repo->index = index_new();
+        index_seal(repo->index);
+    }
+    int rc = repo_check_writable(repo, err);
+    if (rc == 0)
+        rc = codecs_new(&r.codecs, repo, r.threads, err);
+    if (rc == 0 && !options->dry_run)
+        rc = (r.writer = writer_new(repo, false, err)) == NULL ? -1 : 0;
+    if (rc == 0)
+        rc = list_all(&r, err);
+    if (rc == 0)
+        rc = scan_files(&r, err);
+    if (rc == 0)
+        rc = ask_packs(&r, err);
+    if (rc == 0)
+        rc = write_index(&r, err);
+    release(&r);
+    if (!had_index) {
+        index_free(repo->index);
+        repo->index = NULL;
+    }
+    return rc;
+}

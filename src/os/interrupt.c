@@ -1,0 +1,39 @@
+#include "os/interrupt.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    if (interrupted)
+        _exit(128 + number);
+    interrupted = 1;
+}
+
+void os_interrupt_install(void)
+{
+    /* SA_RESTART: only loops that look at the flag stop; a system call in the middle of something is not torn. */
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&act.sa_mask);
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction old;
+        /* What our parent told us to ignore (nohup) stays ignored. */
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &act, NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+bool os_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+int os_check_interrupt(struct err *err)
+{
+    return interrupted ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
+}

@@ -1,0 +1,90 @@
+/* Making, opening and closing repositories. */
+#include "repo/repo.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "chunk/polynomial.h"
+#include "os/file.h"
+#include "os/pool.h"
+#include "repo/config.h"
+#include "repo/key.h"
+
+int repo_init(struct store *store, const char *passphrase, unsigned version, uint64_t polynomial, struct err *err)
+{
+    struct cipher_key master;
+    struct id key_id;
+    struct repo_config config = {.version = version, .polynomial = polynomial};
+    if (passphrase[0] == '\0')
+        return err_set(err, ERR_USAGE, "an empty passphrase protects nothing: give another");
+    int rc = -1;
+    if (crypto_random(config.id.bytes, ID_BYTES, err) == 0 &&
+        (polynomial != 0 || polynomial_random(&config.polynomial, err) == 0) &&
+        cipher_key_generate(&master, err) == 0 && store_create(store, err) == 0 &&
+        key_add(store, &master, passphrase, NULL, NULL, &key_id, err) == 0)
+        /* The configuration comes last: what has one is a repository, and is whole. */
+        rc = config_save(store, &master, &config, err);
+    mem_wipe(&master, sizeof master);
+    return rc;
+}
+
+/* The repository's own folder in the cache, made if it is missing. A cache that cannot be made is no reason to fail. */
+static char *cache_folder(const char *cache_dir, const struct id *repo_id)
+{
+    char hex[ID_HEX_BYTES];
+    if (cache_dir == NULL)
+        return NULL;
+    char *dir = os_path_join(cache_dir, id_to_hex(repo_id, hex));
+    if (os_make_dirs(dir, 0700, NULL) != 0) {
+        free(dir);
+        return NULL;
+    }
+    return dir;
+}
+
+int repo_open(struct repo **out, struct store *store, const char *passphrase, const struct repo_options *options,
+              struct err *err)
+{
+    struct repo *r = mem_zalloc(sizeof *r);
+    uint64_t bytes;
+    r->store = store;
+    r->options = *options;
+    if (r->options.pack_target_bytes == 0)
+        r->options.pack_target_bytes = REPO_PACK_TARGET_BYTES;
+    if (r->options.threads == 0)
+        r->options.threads = os_cpu_count();
+    /* Is there a repository at all? That is better news than a wrong passphrase. */
+    if (store_size(store, STORE_CONFIG, "config", &bytes, err) != 0) {
+        if (err != NULL && (err->code == ERR_NOT_FOUND || err->code == ERR_NO_REPOSITORY))
+            err_set(err, ERR_NO_REPOSITORY, "there is no repository at '%s'", store->location);
+        goto fail;
+    }
+    if (key_open_any(store, passphrase, &r->key, &r->key_id, err) != 0 ||
+        config_load(store, &r->key, &r->config, err) != 0)
+        goto fail;
+    r->cache_dir = cache_folder(options->cache_dir, &r->config.id);
+    r->options.cache_dir = NULL; /* the caller's string need not live on */
+    *out = r;
+    return 0;
+fail:
+    repo_free(r);
+    return -1;
+}
+
+void repo_free(struct repo *r)
+{
+    if (r == NULL)
+        return;
+    index_free(r->index);
+    store_free(r->store);
+    free(r->cache_dir);
+    mem_wipe(&r->key, sizeof r->key);
+    free(r);
+}
+
+int repo_check_writable(const struct repo *r, struct err *err)
+{
+    if (!r->config.read_only)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED, "the repository at '%s' cannot be written by this program: %s",
+                   r->store->location, r->config.read_only_why);
+}

@@ -1,0 +1,52 @@
+# shellcheck shell=sh disable=SC2154
+# Sourced by ./quickstart and ./run-tests: which Debian packages are missing, and installing them. $log must name a file.
+
+# Prints the packages that the build needs and that are missing.
+missing_build_packages() {
+    command -v gcc >/dev/null || command -v cc >/dev/null || echo gcc libc6-dev
+    command -v meson >/dev/null || echo meson
+    command -v ninja >/dev/null || echo ninja-build
+    command -v python3 >/dev/null || echo python3
+    if ! command -v pkg-config >/dev/null; then
+        echo pkgconf libssl-dev libzstd-dev libsqlite3-dev libjansson-dev
+        return
+    fi
+    pkg-config --exists 'libcrypto >= 3.0' || echo libssl-dev
+    pkg-config --exists 'libzstd >= 1.4' || echo libzstd-dev
+    pkg-config --exists 'sqlite3 >= 3.34' || echo libsqlite3-dev
+    pkg-config --exists 'jansson >= 2.13' || echo libjansson-dev
+}
+
+# The same for the tests.
+missing_test_packages() {
+    missing_build_packages
+    { command -v pkg-config >/dev/null && pkg-config --exists cmocka; } || echo libcmocka-dev
+    for need in restic:restic setfacl:acl setfattr:attr sqlite3:sqlite3 git:git strace:strace shellcheck:shellcheck \
+        clang:clang clang-format:clang-format clang-tidy:clang-tidy gcovr:gcovr; do
+        command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
+    done
+    # Clang's own part of the sanitizers and of libFuzzer is a package of its own, which clang only recommends.
+    if command -v clang >/dev/null; then
+        echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
+            clang -x c -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null || echo libclang-rt-dev
+    else
+        echo libclang-rt-dev
+    fi
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+can_be_root() {
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null
+}
+
+# apt_install PACKAGE…: the lists of packages are fetched only when they turn out to be missing or too old.
+apt_install() {
+    set -- env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+        install --no-install-recommends "$@"
+    as_root "$@" >>"$log" 2>&1 || {
+        as_root apt-get -q -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 && as_root "$@" >>"$log" 2>&1
+    }
+}
