@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/environment.h"
 #include "os/file.h"
+#include "store/limited.h"
 
 enum { LOCATION_MAX_BYTES = 64 << 10 };
 
@@ -100,6 +101,8 @@ int cli_open_store(struct cli *cli, struct store **out, struct err *err)
         return -1;
     int rc = store_open(out, location, err);
     free(location);
+    if (rc == 0)
+        *out = store_limited_new(*out, cli->limit_write);
     return rc;
 }
 

@@ -185,7 +185,8 @@ static char *base_of(const struct strlist *paths, int argc, char **argv)
     for (int i = 0; below && i < argc; i++)
         below = argv[i][0] != '/';
     for (size_t i = 0; below && i < paths->count; i++)
-        below = strncmp(paths->items[i], cwd, len) == 0 && (paths->items[i][len] == '/' || paths->items[i][len] == '\0');
+        below =
+            strncmp(paths->items[i], cwd, len) == 0 && (paths->items[i][len] == '/' || paths->items[i][len] == '\0');
     if (below)
         return cwd;
     free(cwd);

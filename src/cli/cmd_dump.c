@@ -175,7 +175,8 @@ const struct command cmd_dump = {
     .name = "dump",
     .arguments = "SNAPSHOT[:PATH] PATH",
     .summary = "Write a file or a directory to standard output",
-    .description = "A file is written as it is, a directory as an archive. Every byte is verified before it is written.",
+    .description =
+        "A file is written as it is, a directory as an archive. Every byte is verified before it is written.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct dump_args),
     .examples = EXAMPLES,

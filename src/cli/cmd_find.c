@@ -114,11 +114,10 @@ static void set_text(json_t *to, const char *key, const char *value)
 static json_t *match_json(const struct node *n, const char *path)
 {
     char mode[NODE_PERMISSIONS_BYTES];
-    json_t *m = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I}", "path",
-                          cli_json_string(path, strlen(path)), "permissions", node_permissions(n->mode, mode), "type",
-                          node_type_name(n->type), "mode", (json_int_t)n->mode, "mtime", cli_json_time(&n->mtime),
-                          "atime", cli_json_time(&n->atime), "ctime", cli_json_time(&n->ctime), "uid",
-                          (json_int_t)n->uid, "gid", (json_int_t)n->gid);
+    json_t *m = json_pack("{s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:I, s:I}", "path", cli_json_string(path, strlen(path)),
+                          "permissions", node_permissions(n->mode, mode), "type", node_type_name(n->type), "mode",
+                          (json_int_t)n->mode, "mtime", cli_json_time(&n->mtime), "atime", cli_json_time(&n->atime),
+                          "ctime", cli_json_time(&n->ctime), "uid", (json_int_t)n->uid, "gid", (json_int_t)n->gid);
     set_text(m, "user", n->user);
     set_text(m, "group", n->group);
     if (n->inode != 0)
@@ -283,7 +282,8 @@ static int run_find(struct cli *cli, void *options, int argc, char **argv)
     struct strlist words = {0};
     struct timespec oldest, newest;
     struct filter *patterns = filter_new();
-    struct find_options o = {.oldest = a->oldest != NULL ? &oldest : NULL, .newest = a->newest != NULL ? &newest : NULL};
+    struct find_options o = {.oldest = a->oldest != NULL ? &oldest : NULL,
+                             .newest = a->newest != NULL ? &newest : NULL};
     struct search s = {.cli = cli, .args = a};
     struct lock *lock = NULL;
     for (int i = 0; i < argc; i++)
@@ -325,8 +325,9 @@ const struct command cmd_find = {
     .name = "find",
     .arguments = "PATTERN…",
     .summary = "Search snapshots for files",
-    .description = "Names what matches a pattern (shell wildcards; with a leading '/' from the root, otherwise at any depth) in "
-                   "each snapshot. What is in a matching directory matches too.",
+    .description =
+        "Names what matches a pattern (shell wildcards; with a leading '/' from the root, otherwise at any depth) in "
+        "each snapshot. What is in a matching directory matches too.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct find_args),
     .examples = EXAMPLES,

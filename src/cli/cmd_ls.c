@@ -214,7 +214,8 @@ const struct command cmd_ls = {
     .name = "ls",
     .arguments = "SNAPSHOT[:PATH] [DIRECTORY…]",
     .summary = "List what is in a snapshot",
-    .description = "Lists every entry of a snapshot, or, when directories are given, these and what is directly in them.",
+    .description =
+        "Lists every entry of a snapshot, or, when directories are given, these and what is directly in them.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct ls_options),
     .examples = EXAMPLES,

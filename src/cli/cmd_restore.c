@@ -31,7 +31,8 @@ static const struct option OPTIONS[] = {
      .offset = offsetof(struct restore_args, overwrite),
      .choices = OVERWRITE,
      .metavar = "WHEN",
-     .help = "what to do about files that exist: always (the default: make them what they are in the snapshot), if-changed (the same, "
+     .help = "what to do about files that exist: always (the default: make them what they are in the snapshot), "
+             "if-changed (the same, "
              "but believe size and time), if-newer (only older ones), never"},
     {.name = "delete",
      .kind = OPTION_FLAG,
@@ -98,8 +99,8 @@ static const struct option OPTIONS[] = {
     OPTION_END,
 };
 
-static int add_patterns(struct filter *f, const struct strlist *patterns, const struct strlist *files,
-                        bool ignore_case, struct err *err)
+static int add_patterns(struct filter *f, const struct strlist *patterns, const struct strlist *files, bool ignore_case,
+                        struct err *err)
 {
     for (size_t i = 0; i < patterns->count; i++)
         if (filter_add(f, patterns->items[i], ignore_case, err) < 0)
@@ -128,9 +129,12 @@ static bool has_includes(const struct restore_args *a)
 static int check_args(const struct restore_args *a, int argc, struct err *err)
 {
     if (argc != 1)
-        return err_set(err, ERR_USAGE, argc < 1 ? "no snapshot given: an ID, or 'latest'" : "only one snapshot can be restored at once");
+        return err_set(err, ERR_USAGE,
+                       argc < 1 ? "no snapshot given: an ID, or 'latest'"
+                                : "only one snapshot can be restored at once");
     if (a->target == NULL || *a->target == '\0')
-        return err_set(err, ERR_USAGE, "no --target given: a directory to restore into, or '/' for where everything was");
+        return err_set(err, ERR_USAGE,
+                       "no --target given: a directory to restore into, or '/' for where everything was");
     if (a->dry_run && a->verify)
         return err_set(err, ERR_USAGE, "--dry-run and --verify cannot be used together");
     return 0;
@@ -205,8 +209,10 @@ const struct command cmd_restore = {
     .summary = "Restore files from a snapshot",
     .description =
         "Restores contents and all metadata. What is there already and right is left alone: restoring again after an "
-        "interruption does only what is missing. Nothing outside of the target is touched, whatever symlinks lie in it.\n\n"
-        "With :PATH, what is in that directory of the snapshot goes directly into the target. What cannot be restored is "
+        "interruption does only what is missing. Nothing outside of the target is touched, whatever symlinks lie in "
+        "it.\n\n"
+        "With :PATH, what is in that directory of the snapshot goes directly into the target. What cannot be restored "
+        "is "
         "named, everything else is restored, and the exit status is 1.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct restore_args),

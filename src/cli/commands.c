@@ -7,9 +7,20 @@ const struct command *const COMMANDS[] = {
     /* Backing up */
     &cmd_backup,
     /* Restoring */
+    &cmd_restore,
+    &cmd_dump,
     /* Looking */
     &cmd_snapshots,
+    &cmd_ls,
+    &cmd_find,
+    &cmd_diff,
+    &cmd_stats,
     /* Tidying */
+    &cmd_forget,
+    &cmd_prune,
+    &cmd_check,
+    &cmd_repair_index,
+    &cmd_repair_snapshots,
     &cmd_tag,
     &cmd_unlock,
     /* Repository */

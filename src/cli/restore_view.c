@@ -63,9 +63,9 @@ static void on_item(void *ctx, enum restore_action action, const char *path, uin
     if (action == RESTORE_UNCHANGED && v->cli->verbose < 2)
         return;
     if (v->cli->json) {
-        cli_json(v->cli, json_pack("{s:s, s:s, s:o, s:I}", "message_type", "verbose_status", "action",
-                                   action_word(action), "item", cli_json_string(path, strlen(path)), "size",
-                                   (json_int_t)bytes));
+        cli_json(v->cli,
+                 json_pack("{s:s, s:s, s:o, s:I}", "message_type", "verbose_status", "action", action_word(action),
+                           "item", cli_json_string(path, strlen(path)), "size", (json_int_t)bytes));
         return;
     }
     size_t cap = strlen(path) * SHOWN_FACTOR + 1;
@@ -82,8 +82,8 @@ static void on_item(void *ctx, enum restore_action action, const char *path, uin
 void restore_view_init(struct restore_view *v, struct cli *cli, bool dry_run, bool list)
 {
     *v = (struct restore_view){.cli = cli, .dry_run = dry_run, .started_ns = os_monotonic_ns()};
-    v->reporter = (struct restore_reporter){
-        .ctx = v, .error = on_error, .warning = on_warning, .item = list ? on_item : NULL};
+    v->reporter =
+        (struct restore_reporter){.ctx = v, .error = on_error, .warning = on_warning, .item = list ? on_item : NULL};
 }
 
 /* --- the live line --- */
@@ -203,12 +203,11 @@ static void text_summary(struct restore_view *v, const char *target, const struc
     if (cli->quiet)
         return;
     cli_print(cli, "%s %s files and directories, %s, to %s in %s", v->dry_run ? "would restore" : "restored",
-              cli_count(atomic_load(&p->files_done), count), cli_bytes(atomic_load(&p->bytes_done), bytes),
-              target, cli_duration(r->duration_ns, time));
+              cli_count(atomic_load(&p->files_done), count), cli_bytes(atomic_load(&p->bytes_done), bytes), target,
+              cli_duration(r->duration_ns, time));
     if (atomic_load(&p->files_skipped) > 0)
         cli_print(cli, "left alone, as they are right already or protected: %s (%s)",
-                  cli_count(atomic_load(&p->files_skipped), count),
-                  cli_bytes(atomic_load(&p->bytes_skipped), bytes));
+                  cli_count(atomic_load(&p->files_skipped), count), cli_bytes(atomic_load(&p->bytes_skipped), bytes));
     if (atomic_load(&p->files_deleted) > 0)
         cli_print(cli, "%s, as the snapshot lacks them: %s", v->dry_run ? "would delete" : "deleted",
                   cli_count(atomic_load(&p->files_deleted), count));
@@ -232,6 +231,8 @@ void restore_view_summary(struct restore_view *v, const char *target, const stru
         cli_note(v->cli, "note: the owner of %llu entries could not be set; only root may do that",
                  (ull)r->owners_kept);
     if (r->xattrs_unsupported > 0)
-        cli_warn(v->cli, "%llu extended attributes could not be set: the target's file system, or your rights, do not allow them",
-                 (ull)r->xattrs_unsupported);
+        cli_warn(
+            v->cli,
+            "%llu extended attributes could not be set: the target's file system, or your rights, do not allow them",
+            (ull)r->xattrs_unsupported);
 }

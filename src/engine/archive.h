@@ -1,10 +1,10 @@
 /*
- * Writing tar (POSIX pax interchange format) and zip (PKWARE's APPNOTE, with zip64) archives as a stream: no seeking, nothing
- * kept but zip's directory (about 120 bytes an entry, which its format puts at the end).
+ * Writing tar (POSIX pax interchange format) and zip (PKWARE's APPNOTE, with zip64) archives as a stream: no seeking,
+ * nothing kept but zip's directory (about 120 bytes an entry, which its format puts at the end).
  *
- * An entry is begun with its metadata, its content follows in pieces whose lengths add up to the node's size, and it is ended.
- * Paths are raw bytes, relative, without a slash at the end. Extended attributes and links are kept in tar only; zip stores a
- * hard link's content again.
+ * An entry is begun with its metadata, its content follows in pieces whose lengths add up to the node's size, and it is
+ * ended. Paths are raw bytes, relative, without a slash at the end. Extended attributes and links are kept in tar only;
+ * zip stores a hard link's content again.
  */
 #pragma once
 #include <stdbool.h>

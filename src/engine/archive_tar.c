@@ -84,12 +84,59 @@ static void pax_number(struct buf *pax, const char *key, uint64_t value)
     pax_text(pax, key, text);
 }
 
+/* An access list as the kernel keeps it (u32 version 2, then u16 tag, u16 permissions, u32 ID each, little-endian) in
+ * the text form that tar programs expect: "user::rw-,user:1000:r--,…". False when it is none. */
+static bool acl_text(const struct node_xattr *x, struct buf *out)
+{
+    static const struct {
+        unsigned tag;
+        const char *word;
+        bool has_id;
+    } TAGS[] = {{1, "user", false}, {2, "user", true},   {4, "group", false},
+                {8, "group", true}, {16, "mask", false}, {32, "other", false}};
+    const unsigned char *p = x->value;
+    if (x->size < 4 || (x->size - 4) % 8 != 0 || memcmp(p, "\2\0\0", 4) != 0)
+        return false;
+    for (size_t at = 4; at < x->size; at += 8) {
+        unsigned tag = p[at] | (unsigned)p[at + 1] << 8, bits = p[at + 2];
+        unsigned id = p[at + 4] | (unsigned)p[at + 5] << 8 | (unsigned)p[at + 6] << 16 | (unsigned)p[at + 7] << 24;
+        size_t i = 0;
+        while (i < sizeof TAGS / sizeof *TAGS && TAGS[i].tag != tag)
+            i++;
+        if (i == sizeof TAGS / sizeof *TAGS)
+            return false;
+        buf_printf(out, "%s%s:", at > 4 ? "," : "", TAGS[i].word);
+        if (TAGS[i].has_id)
+            buf_printf(out, "%u", id);
+        buf_printf(out, ":%c%c%c", bits & 4 ? 'r' : '-', bits & 2 ? 'w' : '-', bits & 1 ? 'x' : '-');
+    }
+    return true;
+}
+
+static bool pax_acl(struct buf *pax, const struct node_xattr *x)
+{
+    const char *key = NULL;
+    if (strcmp(x->name, "system.posix_acl_access") == 0)
+        key = "SCHILY.acl.access";
+    else if (strcmp(x->name, "system.posix_acl_default") == 0)
+        key = "SCHILY.acl.default";
+    if (key == NULL)
+        return false;
+    struct buf text;
+    buf_init(&text, PAX_MAX_BYTES);
+    bool known = acl_text(x, &text);
+    if (known)
+        pax_record(pax, key, text.data, text.len);
+    buf_release(&text);
+    return known;
+}
+
 static void pax_xattrs(struct buf *pax, const struct node *n)
 {
     for (size_t i = 0; i < n->xattr_count; i++) {
         const struct node_xattr *x = &n->xattrs[i];
-        if (strchr(x->name, '=') != NULL)
-            continue; /* cannot be said */
+        if (strchr(x->name, '=') != NULL || pax_acl(pax, x)) /* the first cannot be said */
+            continue;
         char *key = mem_printf("SCHILY.xattr.%s", x->name);
         pax_record(pax, key, x->value != NULL ? x->value : "", x->size);
         free(key);

@@ -1,6 +1,6 @@
 /*
- * zip, written as a stream: contents are stored as they are, their checksum and size follow them in a data descriptor, and the
- * directory comes at the end. Whatever may not fit 32 bits is written in the zip64 way.
+ * zip, written as a stream: contents are stored as they are, their checksum and size follow them in a data descriptor,
+ * and the directory comes at the end. Whatever may not fit 32 bits is written in the zip64 way.
  *
  * Source: PKWARE APPNOTE 6.3.9, sections 4.3 to 4.5; Info-ZIP's extra fields "UT" (times) and "ux" (owner).
  */
@@ -100,9 +100,9 @@ static uint32_t dos_time(const struct timespec *t)
 
 static uint32_t unix_mode(const struct node *n)
 {
-    static const uint32_t TYPES[NODE_TYPE_COUNT] = {[NODE_FILE] = S_IFREG,    [NODE_DIR] = S_IFDIR,
-                                                    [NODE_SYMLINK] = S_IFLNK, [NODE_DEV] = S_IFBLK,
-                                                    [NODE_CHARDEV] = S_IFCHR, [NODE_FIFO] = S_IFIFO};
+    static const uint32_t TYPES[NODE_TYPE_COUNT] = {
+        [NODE_FILE] = S_IFREG, [NODE_DIR] = S_IFDIR,     [NODE_SYMLINK] = S_IFLNK,
+        [NODE_DEV] = S_IFBLK,  [NODE_CHARDEV] = S_IFCHR, [NODE_FIFO] = S_IFIFO};
     return TYPES[n->type] | (uint32_t)node_mode_to_permissions(n->mode);
 }
 

@@ -8,8 +8,8 @@
 
 enum { THREADS_MAX = 4, SLOTS_MAX = 2 * THREADS_MAX, KEEP_BYTES = 2 << 20, SMALL_COUNT = 2 };
 
-/* A place for one loaded blob. A worker fills it; `done` (under the mutex) hands it to the reader, who alone touches it until it
- * is submitted again. */
+/* A place for one loaded blob. A worker fills it; `done` (under the mutex) hands it to the reader, who alone touches it
+ * until it is submitted again. */
 struct slot {
     struct content_stream *stream;
     struct id id;

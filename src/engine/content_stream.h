@@ -1,6 +1,6 @@
 /*
- * A file's content in order, verified, with several threads loading the blobs that come next. Memory: a handful of blobs.
- * One thread at a time per stream.
+ * A file's content in order, verified, with several threads loading the blobs that come next. Memory: a handful of
+ * blobs. One thread at a time per stream.
  */
 #pragma once
 #include "engine/fetch.h"

@@ -13,7 +13,7 @@ enum diff_change {
 };
 
 struct diff_side {
-    uint64_t files, dirs, others; /* entries that only this side has */
+    uint64_t files, dirs, others;           /* entries that only this side has */
     uint64_t data_blobs, tree_blobs, bytes; /* blobs that only this side needs, and their plaintext size */
 };
 struct diff_stats {

@@ -1,7 +1,7 @@
 /*
- * Writing what a snapshot holds to a stream: one file as it is, a directory as an archive. Content is verified before it is
- * written. Nothing is skipped: what cannot be read ends the dump with an error, as a stream has no other way to say that it is
- * incomplete.
+ * Writing what a snapshot holds to a stream: one file as it is, a directory as an archive. Content is verified before
+ * it is written. Nothing is skipped: what cannot be read ends the dump with an error, as a stream has no other way to
+ * say that it is incomplete.
  */
 #pragma once
 #include <stdatomic.h>

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include "base/mem.h"
 
-/* Invariants: window[0 … window_len) are the bytes at window_offset of pack window_pack; bytes before window_fresh may have
- * been overwritten by decrypting and are not used again. `blob` holds the plaintext of blob_id when has_blob. */
+/* Invariants: window[0 … window_len) are the bytes at window_offset of pack window_pack; bytes before window_fresh may
+ * have been overwritten by decrypting and are not used again. `blob` holds the plaintext of blob_id when has_blob. */
 enum {
     CHEAP_WINDOW_BYTES = 512 << 10,
     CHEAP_GAP_BYTES = 8 << 10,
@@ -58,11 +58,6 @@ void fetch_free(struct fetch *f)
     free(f->window);
     free(f->plan);
     free(f);
-}
-
-struct codec *fetch_codec(struct fetch *f)
-{
-    return f->codec;
 }
 
 void fetch_plan_clear(struct fetch *f)

@@ -1,10 +1,10 @@
 /*
- * Reading many data blobs in a known order: a plan says which will be wanted, and blobs that lie near each other in one pack
- * are read with one request. Windows are small on a store with cheap reads, a few MiB elsewhere. What cannot be read that
- * way (a damaged copy) is tried again through the repository, which knows other copies.
+ * Reading many data blobs in a known order: a plan says which will be wanted, and blobs that lie near each other in one
+ * pack are read with one request. Windows are small on a store with cheap reads, a few MiB elsewhere. What cannot be
+ * read that way (a damaged copy) is tried again through the repository, which knows other copies.
  *
- * One thread at a time per fetch. Memory: one window and one decoded blob, both shrunk after exceptionally large ones, and
- * 88 bytes for each planned blob.
+ * One thread at a time per fetch. Memory: one window and one decoded blob, both shrunk after exceptionally large ones,
+ * and 88 bytes for each planned blob.
  */
 #pragma once
 #include "repo/repo.h"
@@ -14,8 +14,6 @@ struct fetch;
 /* The index must be loaded. NULL on failure. */
 struct fetch *fetch_new(struct repo *r, struct err *err);
 void fetch_free(struct fetch *f); /* NULL is nothing */
-/* The thread's codec, for other uses between calls. */
-struct codec *fetch_codec(struct fetch *f);
 
 /* Forgets the old plan. */
 void fetch_plan_clear(struct fetch *f);

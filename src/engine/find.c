@@ -14,7 +14,8 @@ struct find {
     void *ctx;
 };
 
-/* Hits at and below a directory are counted in its `user` field; one that could not be read to its end counts as having some. */
+/* Hits at and below a directory are counted in its `user` field; one that could not be read to its end counts as having
+ * some. */
 static void count_hit(struct walk_dir *dir)
 {
     dir->user = (void *)((uintptr_t)dir->user + 1);
@@ -55,8 +56,8 @@ static bool matches_any(const struct strlist *prefixes, const struct id *id)
     return false;
 }
 
-/* Resolves beginnings of IDs and packs against the index, once, into whole IDs. Whole IDs are taken as they are: what looks for
- * a lost blob looks for one that no index knows. */
+/* Resolves beginnings of IDs and packs against the index, once, into whole IDs. Whole IDs are taken as they are: what
+ * looks for a lost blob looks for one that no index knows. */
 static int resolve(struct find *f, struct err *err)
 {
     const struct find_options *o = f->options;
@@ -120,14 +121,13 @@ static bool in_time(const struct find_options *o, const struct node *n)
     return (o->oldest == NULL || !before(&n->mtime, o->oldest)) && (o->newest == NULL || !before(o->newest, &n->mtime));
 }
 
-static int hit_object(struct find *f, struct walk_dir *dir, const struct node *n, const char *path,
-                      enum blob_type type, const struct id *object, struct err *err)
+static int hit_object(struct find *f, struct walk_dir *dir, const struct node *n, const char *path, enum blob_type type,
+                      const struct id *object, struct err *err)
 {
     if (!id_map_get(&f->wanted[type], object, NULL))
         return 0;
     count_hit(dir);
-    struct find_hit hit = {
-        .node = n, .path = path, .parent_tree = dir->id, .object_type = type, .object = object};
+    struct find_hit hit = {.node = n, .path = path, .parent_tree = dir->id, .object_type = type, .object = object};
     return f->fn(f->ctx, &hit, err);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Which path an inode with several names was first seen at: for archives, where later names refer to the first. An inode is
- * forgotten once all its names were seen. Not thread-safe.
+ * Which path an inode with several names was first seen at: for archives, where later names refer to the first. An
+ * inode is forgotten once all its names were seen. Not thread-safe.
  */
 #pragma once
 #include <stddef.h>

@@ -6,7 +6,8 @@
 #include "base/mem.h"
 
 /* Invariants: a slot's depth, position and id change only while it is FREE or WANTED; a helper owns it while LOADING;
- * `tree` and `failure` are valid while READY. A LOADING slot that is dropped becomes `dropped` and is freed by its helper. */
+ * `tree` and `failure` are valid while READY. A LOADING slot that is dropped becomes `dropped` and is freed by its
+ * helper. */
 enum { LEVELS = 16, AHEAD = 4, SLOTS = LEVELS * AHEAD, JSON_KEEP_BYTES = 1 << 20 };
 
 enum slot_state { FREE, WANTED, LOADING, READY };
@@ -158,8 +159,8 @@ static struct slot *level(struct prefetch *p, unsigned depth)
     return p->slots + (size_t)(depth % LEVELS) * AHEAD;
 }
 
-/* A place at this depth. Places that a directory LEVELS above or below holds are taken over: the walk will not come back
- * to that one for long. */
+/* A place at this depth. Places that a directory LEVELS above or below holds are taken over: the walk will not come
+ * back to that one for long. */
 static struct slot *free_place(struct prefetch *p, unsigned depth)
 {
     for (struct slot *s = level(p, depth); s < level(p, depth) + AHEAD; s++) {

@@ -1,7 +1,7 @@
 /*
- * Trees loaded ahead of a walk by helper threads: a fixed number of places, keyed by the depth of the directory they are
- * wanted in and their position there. The walk (one thread) wants, takes and drops; helpers load the deepest first, as that
- * is what the walk needs next.
+ * Trees loaded ahead of a walk by helper threads: a fixed number of places, keyed by the depth of the directory they
+ * are wanted in and their position there. The walk (one thread) wants, takes and drops; helpers load the deepest first,
+ * as that is what the walk needs next.
  */
 #pragma once
 #include "engine/walk.h"

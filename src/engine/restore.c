@@ -246,11 +246,8 @@ static int run_phase(struct restore *r, enum restore_mode mode, const char *stag
     if (result == 0) {
         r->links = links_new();
         r->pool = pool_new(r->threads, (size_t)r->threads * 2);
-        struct walk_visitor visitor = {.ctx = r,
-                                       .entry = visit_entry,
-                                       .enter = visit_enter,
-                                       .leave = visit_leave,
-                                       .broken = visit_broken};
+        struct walk_visitor visitor = {
+            .ctx = r, .entry = visit_entry, .enter = visit_enter, .leave = visit_leave, .broken = visit_broken};
         result = walk_run(r->repo, &r->root, walk_prefetch_threads(r->repo), &visitor, err);
         if (result < 0)
             atomic_store(&r->stopped, true);
@@ -298,7 +295,8 @@ static int find_root(struct restore *r, const struct snapshot *snapshot, char **
     } else if (node != NULL) {
         *only_out = mem_strdup(node->name);
         r->only = *only_out;
-        char *parent = mem_strndup(subpath, (size_t)(strrchr(subpath, '/') != NULL ? strrchr(subpath, '/') - subpath : 0));
+        char *parent =
+            mem_strndup(subpath, (size_t)(strrchr(subpath, '/') != NULL ? strrchr(subpath, '/') - subpath : 0));
         result = walk_find_dir(r->repo, &snapshot->tree, parent, &r->root, err);
         free(parent);
     }

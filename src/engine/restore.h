@@ -1,13 +1,14 @@
 /*
  * Restoring a snapshot, or a part of it, into a directory.
  *
- * What is there already and right is left alone: contents are compared blob by blob with what the snapshot says, and only
- * what differs is written, so that running an interrupted restore again completes it. Nothing outside of the target can be
- * touched: everything below it is reached through directory descriptors, one component at a time, and never through a
- * symlink, whoever put it there and whenever.
+ * What is there already and right is left alone: contents are compared blob by blob with what the snapshot says, and
+ * only what differs is written, so that running an interrupted restore again completes it. Nothing outside of the
+ * target can be touched: everything below it is reached through directory descriptors, one component at a time, and
+ * never through a symlink, whoever put it there and whenever.
  *
- * One thread walks the snapshot and makes directories; workers restore everything else. Memory is bounded but for one entry
- * for each inode of which not all hard links have been seen yet. A problem with one entry is reported and the rest goes on.
+ * One thread walks the snapshot and makes directories; workers restore everything else. Memory is bounded but for one
+ * entry for each inode of which not all hard links have been seen yet. A problem with one entry is reported and the
+ * rest goes on.
  */
 #pragma once
 #include <stdatomic.h>
@@ -20,17 +21,17 @@
 /* What to do about a file that exists. Directories are always entered. */
 enum restore_overwrite {
     RESTORE_ALWAYS,     /* make it what it is in the snapshot */
-    RESTORE_IF_CHANGED, /* the same, but one of the same size and modification time is taken to have the right content */
+    RESTORE_IF_CHANGED, /* the same, but size and modification time are believed to tell of the content */
     RESTORE_IF_NEWER,   /* only when the snapshot's is newer */
     RESTORE_NEVER       /* leave it */
 };
 
 struct restore_options {
-    const char *target;  /* made if it is missing */
-    const char *subpath; /* restore what is in this directory of the snapshot; NULL or "/": all */
+    const char *target;                     /* made if it is missing */
+    const char *subpath;                    /* restore what is in this directory of the snapshot; NULL or "/": all */
     const struct filter *include, *exclude; /* on paths within what is restored; NULL: none */
     enum restore_overwrite overwrite;
-    bool delete_extra; /* remove what the snapshot lacks, in directories that it holds as a whole (see restore_cover.h) */
+    bool delete_extra; /* remove what the snapshot lacks, in directories that it holds whole (restore_cover.h) */
     bool dry_run;      /* change nothing, report what would be done */
     bool verify;       /* afterwards, read everything again and compare */
     bool sparse;       /* make holes of runs of zeros */
@@ -40,7 +41,7 @@ struct restore_options {
 enum restore_action {
     RESTORE_CREATED,   /* it was not there */
     RESTORE_UPDATED,   /* it was there, but other */
-    RESTORE_UNCHANGED, /* it was right already, or the overwrite rule protects it */
+    RESTORE_UNCHANGED, /* it was right already, or is protected by the overwrite rule */
     RESTORE_DELETED
 };
 
@@ -65,15 +66,15 @@ struct restore_progress {
 };
 
 struct restore_result {
-    uint64_t xattrs_unsupported; /* extended attributes that the target's file system does not keep */
-    uint64_t owners_kept;        /* entries whose owner could not be set, for lack of privilege */
+    uint64_t xattrs_unsupported;       /* extended attributes that the target's file system does not keep */
+    uint64_t owners_kept;              /* entries whose owner could not be set, for lack of privilege */
     uint64_t needed_bytes, free_bytes; /* when space was looked at closely; else 0 */
     uint64_t duration_ns;
 };
 
 /* The index must be loaded. Sets the process's umask to 0 while it runs. Returns 0 when the walk came to its end:
- * progress->errors tells how many entries were reported; -1 (ERR_NO_SPACE before anything was changed or when the disk ran
- * full, ERR_INTERRUPTED, ERR_NOT_FOUND for the subpath …) when it ended early. */
+ * progress->errors tells how many entries were reported; -1 (ERR_NO_SPACE before anything was changed or when the disk
+ * ran full, ERR_INTERRUPTED, ERR_NOT_FOUND for the subpath …) when it ended early. */
 int restore_run(struct repo *r, const struct snapshot *snapshot, const struct restore_options *options,
                 const struct restore_reporter *reporter, struct restore_progress *progress,
                 struct restore_result *result, struct err *err);

@@ -12,8 +12,7 @@ enum { HOLE_BYTES = 4096, COMPARE_KEEP_BYTES = 4 << 20, PRIVATE_MODE = 0600 };
 
 bool restore_is_large(const struct node *node)
 {
-    return node->content_count > 1 &&
-           (node->size > RESTORE_LARGE_BYTES || node->content_count > RESTORE_LARGE_BLOBS);
+    return node->content_count > 1 && (node->size > RESTORE_LARGE_BYTES || node->content_count > RESTORE_LARGE_BLOBS);
 }
 
 size_t restore_content_plan(struct restore_worker *w, const struct node *node)
@@ -121,8 +120,8 @@ static int restore_blob(struct restore_worker *w, struct restore_content *c, siz
     return 0;
 }
 
-/* Blobs first … first+count of the file, which are at `plan` in the worker's plan and belong at `offset`. Returns where the next one
- * belongs. A blob that is damaged is reported, and those after it are still restored. */
+/* Blobs first … first+count of the file, which are at `plan` in the worker's plan and belong at `offset`. Returns where
+ * the next one belongs. A blob that is damaged is reported, and those after it are still restored. */
 static uint64_t run_blobs(struct restore_worker *w, struct restore_content *c, size_t plan, size_t first, size_t count,
                           uint64_t offset)
 {
@@ -195,8 +194,8 @@ static void large_release(struct large *l)
     free(l);
 }
 
-/* Cuts the file into ranges of whole blobs. A blob of unknown size ends the last range: what comes after it has no known
- * place. */
+/* Cuts the file into ranges of whole blobs. A blob of unknown size ends the last range: what comes after it has no
+ * known place. */
 static void cut_ranges(struct restore_worker *w, struct large *l)
 {
     const struct node *n = l->content->node;
@@ -223,8 +222,8 @@ static void cut_ranges(struct restore_worker *w, struct large *l)
 static bool take_range(struct large *l, struct range *out)
 {
     pthread_mutex_lock(&l->mutex);
-    bool taken = l->next < l->count && !restore_stopped(l->run) &&
-                 (l->content->write || !atomic_load(&l->content->differs));
+    bool taken =
+        l->next < l->count && !restore_stopped(l->run) && (l->content->write || !atomic_load(&l->content->differs));
     if (taken) {
         *out = l->ranges[l->next++];
         l->active++;

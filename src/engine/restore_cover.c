@@ -27,8 +27,8 @@ static int exists(struct repo *r, const struct id *root, const char *path, bool 
     return 0;
 }
 
-/* Where the snapshot keeps one of its paths: normally at the path itself; paths that were given relative to some directory
- * lie at the longest ending of the path that exists. NULL when it is nowhere. */
+/* Where the snapshot keeps one of its paths: normally at the path itself; paths that were given relative to some
+ * directory lie at the longest ending of the path that exists. NULL when it is nowhere. */
 static int place_in_tree(struct repo *r, const struct id *root, const char *path, const char **out, struct err *err)
 {
     *out = NULL;

@@ -1,6 +1,7 @@
 /*
- * Which directories of a snapshot are whole. A snapshot of /home/me holds / and /home too, but only as the way to its path:
- * that they hold nothing else there says nothing. Deleting what "the snapshot lacks" in those would empty a machine.
+ * Which directories of a snapshot are whole. A snapshot of /home/me holds / and /home too, but only as the way to its
+ * path: that they hold nothing else there says nothing. Deleting what "the snapshot lacks" in those would empty a
+ * machine.
  */
 #pragma once
 #include "base/strlist.h"

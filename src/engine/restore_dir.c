@@ -206,8 +206,8 @@ static void finish(struct restore *r, struct rdir *d)
         struct stat st;
         struct restore_state have = {.fresh = d->created && d->plain};
         if (have.fresh)
-            have = (struct restore_state){.known = true, .fresh = true, .mode = PRIVATE_DIR_MODE, .uid = r->euid,
-                                          .gid = r->egid};
+            have = (struct restore_state){
+                .known = true, .fresh = true, .mode = PRIVATE_DIR_MODE, .uid = r->euid, .gid = r->egid};
         else if (fstat(d->fd, &st) == 0)
             have = restore_state_of(&st);
         struct err err = {0};

@@ -174,8 +174,8 @@ static int leader_dir(struct restore_worker *w, const struct restore_link *link,
 
 enum follow { FOLLOW_DONE, FOLLOW_THERE, FOLLOW_FAILED, FOLLOW_COPY };
 
-/* Makes the link, and looks whether it really is one to what we restored: another user's process may have put something else
- * under the first name meanwhile. */
+/* Makes the link, and looks whether it really is one to what we restored: another user's process may have put something
+ * else under the first name meanwhile. */
 static enum follow make_link(struct restore_worker *w, const struct restore_link *link, struct rdir *dir,
                              const char *name, struct err *err)
 {
@@ -244,8 +244,7 @@ static void run_leader(struct restore_worker *w, struct restore_link *link, stru
         enum restore_outcome outcome = restore_any(w, &leader, may_share && !waited, &st);
         account(r, &leader, outcome);
         bool restored = outcome != OUTCOME_FAILED && st.st_ino != 0;
-        struct link_waiter *next =
-            links_done(r->links, link, leader.dir, leader.node->name, restored ? &st : NULL);
+        struct link_waiter *next = links_done(r->links, link, leader.dir, leader.node->name, restored ? &st : NULL);
         if (waited)
             rdir_release(r, leader.dir);
         if (next == NULL)
@@ -307,8 +306,8 @@ static void look_at(struct restore_worker *w, const struct restore_item *item)
     const struct node *n = item->node;
     if (n->type == NODE_SOCKET || n->type == NODE_IRREGULAR)
         return;
-    enum restore_outcome outcome = n->type == NODE_FILE ? restore_file_compare(w, item->dir, n, item->plan)
-                                                        : look_at_special(r, item->dir, n);
+    enum restore_outcome outcome =
+        n->type == NODE_FILE ? restore_file_compare(w, item->dir, n, item->plan) : look_at_special(r, item->dir, n);
     if (r->mode == MODE_DRY_RUN)
         account(r, item, outcome);
 }

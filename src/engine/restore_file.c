@@ -116,8 +116,8 @@ static bool taken_for_same(const struct restore *r, const struct node *n, const 
            same_time(&st->st_mtim, &n->mtime);
 }
 
-/* May the file be written where it lies? Not if it has other names (what they show would change), and not if it is another
- * user's (who could keep it open and read what is written). */
+/* May the file be written where it lies? Not if it has other names (what they show would change), and not if it is
+ * another user's (who could keep it open and read what is written). */
 static bool may_write_in_place(const struct restore *r, const struct node *n, const struct stat *st)
 {
     return st->st_nlink == 1 && st->st_uid == (r->euid == 0 ? n->uid : r->euid);
@@ -232,10 +232,10 @@ enum restore_outcome restore_file(struct restore_worker *w, struct rdir *dir, co
 
 /* --- only looking --- */
 
-/* The content of the file there; -1 with an error when it cannot be opened or is no file, 1 when what is wrong was reported
- * already. */
-static int compare(struct restore_worker *w, struct rdir *dir, const struct node *n, size_t plan,
-                   const struct stat *st, bool *differs, struct err *err)
+/* The content of the file there; -1 with an error when it cannot be opened or is no file, 1 when what is wrong was
+ * reported already. */
+static int compare(struct restore_worker *w, struct rdir *dir, const struct node *n, size_t plan, const struct stat *st,
+                   bool *differs, struct err *err)
 {
     struct restore_content c = {.dir = dir, .node = n, .old_size = (uint64_t)st->st_size};
     c.fd = open_at(w->run, dir, n, st, O_RDONLY);

@@ -36,8 +36,8 @@ struct link_dir;
 struct links;
 
 /*
- * A directory that is being restored. It lives until all that is in it is done: `pending` counts the walk, each entry that
- * waits or is worked on, and each directory below. Whoever brings it to 0 sets the directory's own metadata. The
+ * A directory that is being restored. It lives until all that is in it is done: `pending` counts the walk, each entry
+ * that waits or is worked on, and each directory below. Whoever brings it to 0 sets the directory's own metadata. The
  * fields but `pending` and `link_dir` are written by the walking thread before any entry is handed out.
  */
 struct rdir {
@@ -89,7 +89,7 @@ struct restore {
     struct restore_progress *progress;
     struct restore_result *result;
     enum restore_mode mode;
-    struct id root; /* tree */
+    struct id root;   /* tree */
     const char *only; /* not NULL: restore this one entry of the root tree */
     struct restore_cover cover;
     uid_t euid;
@@ -126,8 +126,8 @@ bool restore_protects(const struct restore *r, const struct node *node, const st
 struct rdir *rdir_new(struct rdir *parent, const struct node *node, struct walk_tree *tree);
 /* The target itself: made if need be. */
 struct rdir *rdir_target(struct restore *r, struct err *err);
-/* Opens it, making it and its parents where needed. False when that failed (reported once) or, in a dry run or check, where
- * `missing` then says that it isn't there. The walking thread only. */
+/* Opens it, making it and its parents where needed. False when that failed (reported once) or, in a dry run or check,
+ * where `missing` then says that it isn't there. The walking thread only. */
 bool rdir_open(struct restore *r, struct rdir *d);
 void rdir_hold(struct rdir *d);
 void rdir_release(struct restore *r, struct rdir *d);
@@ -137,8 +137,8 @@ char *rdir_path(const struct rdir *d, const char *name);
 /* restore_entry.c */
 void restore_batch_run(void *batch, unsigned worker); /* a pool task; frees the batch */
 
-/* restore_file.c: the file's bytes and metadata. `plan` as in restore_item. *st_out: what it is now, when hard links need
- * to know (may be NULL). */
+/* restore_file.c: the file's bytes and metadata. `plan` as in restore_item. *st_out: what it is now, when hard links
+ * need to know (may be NULL). */
 enum restore_outcome restore_file(struct restore_worker *w, struct rdir *dir, const struct node *node, size_t plan,
                                   bool may_share, struct stat *st_out);
 /* Its content against what the snapshot says, without changing anything. */
@@ -157,8 +157,8 @@ struct restore_content {
     mode_t old_mode;   /* an existing file's: made private before anything is written to it */
     _Atomic bool differs, failed, made_private;
 };
-/* All of the file. `plan`: position of its blobs in the plan (used for files that are not large). `may_share`: other workers may help; the
- * worker's plan is lost then. Errors are reported, once a file; c->failed tells. */
+/* All of the file. `plan`: position of its blobs in the plan (used for files that are not large). `may_share`: other
+ * workers may help; the worker's plan is lost then. Errors are reported, once a file; c->failed tells. */
 void restore_content_run(struct restore_worker *w, struct restore_content *c, size_t plan, bool may_share);
 /* Adds the node's blobs to the worker's plan; returns the position of the first. */
 size_t restore_content_plan(struct restore_worker *w, const struct node *node);
@@ -172,8 +172,8 @@ struct restore_object {
     const char *name;
 };
 struct restore_state {
-    bool known; /* the fields below are what the entry has now */
-    bool fresh; /* made just now, without any extended attribute */
+    bool known;  /* the fields below are what the entry has now */
+    bool fresh;  /* made just now, without any extended attribute */
     mode_t mode; /* permission bits */
     uid_t uid;
     gid_t gid;
@@ -197,14 +197,15 @@ struct link_waiter {
 };
 enum link_role {
     LINK_LEAD,   /* the first of its inode: restore it, then call links_done */
-    LINK_WAIT,   /* another thread is restoring the first: it will take care of this entry, and has its directory's hold */
+    LINK_WAIT,   /* another thread restores the first: it takes care of this entry, and of its directory's hold */
     LINK_FOLLOW, /* make a link to the first, then call links_followed */
 };
 struct links *links_new(void);
 void links_free(struct links *l);
 enum link_role links_join(struct links *l, struct rdir *dir, const struct node *node, struct restore_link **out);
-/* The first was restored (st: what it is), or was not (NULL). Returns those that waited: after success all of them, each to be
- * linked and answered with links_followed; after failure at most one, which now leads. The caller frees them. */
+/* The first was restored (st: what it is), or was not (NULL). Returns those that waited: after success all of them,
+ * each to be linked and answered with links_followed; after failure at most one, which now leads. The caller frees
+ * them. */
 struct link_waiter *links_done(struct links *l, struct restore_link *link, struct rdir *dir, const char *name,
                                const struct stat *st);
 void links_followed(struct links *l, struct restore_link *link);

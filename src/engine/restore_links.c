@@ -5,9 +5,9 @@
 #include "base/mem.h"
 
 /*
- * Invariants, under `mutex`: an entry is in its bucket's chain from the first name of its inode until all of its names were
- * seen and nobody uses it any more. While BUSY one thread restores the first name and others add themselves to `waiters`;
- * once READY the place and identity don't change.
+ * Invariants, under `mutex`: an entry is in its bucket's chain from the first name of its inode until all of its names
+ * were seen and nobody uses it any more. While BUSY one thread restores the first name and others add themselves to
+ * `waiters`; once READY the place and identity don't change.
  */
 struct link_dir {
     _Atomic unsigned refs;

@@ -14,11 +14,8 @@ enum { XATTR_LIST_MAX_BYTES = 1 << 20, PROC_PATH_BYTES = 320 };
 
 struct restore_state restore_state_of(const struct stat *st)
 {
-    return (struct restore_state){.known = true,
-                                  .mode = st->st_mode & 07777,
-                                  .uid = st->st_uid,
-                                  .gid = st->st_gid,
-                                  .mtime = st->st_mtim};
+    return (struct restore_state){
+        .known = true, .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid, .mtime = st->st_mtim};
 }
 
 bool restore_owner_is_ours(const struct restore *r, const struct node *node)
@@ -51,8 +48,8 @@ static bool set_owner(struct restore *r, const struct restore_object *o, const s
 {
     if (have->known && have->uid == n->uid && have->gid == n->gid)
         return false;
-    int result = o->fd >= 0 ? fchown(o->fd, n->uid, n->gid)
-                            : fchownat(o->dir_fd, o->name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW);
+    int result =
+        o->fd >= 0 ? fchown(o->fd, n->uid, n->gid) : fchownat(o->dir_fd, o->name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW);
     if (result == 0)
         return true;
     if (r->euid != 0)
@@ -62,8 +59,8 @@ static bool set_owner(struct restore *r, const struct restore_object *o, const s
     return false;
 }
 
-/* A path to the entry for calls that take no directory descriptor: its last component is not followed, and all before it is
- * the descriptor itself. False when the name is too long. */
+/* A path to the entry for calls that take no directory descriptor: its last component is not followed, and all before
+ * it is the descriptor itself. False when the name is too long. */
 static bool path_of(const struct restore_object *o, char out[PROC_PATH_BYTES])
 {
     char dir[OS_FD_PATH_BYTES];
@@ -101,7 +98,8 @@ static bool is_acl(const char *name)
     return strncmp(name, "system.posix_acl_", 17) == 0;
 }
 
-/* Access lists are set after the mode: chmod would change their mask. All else before: a read-only mode may forbid it. */
+/* Access lists are set after the mode: chmod would change their mask. All else before: a read-only mode may forbid
+ * it. */
 static void set_xattrs(struct restore *r, const struct restore_object *o, const char *path, const struct node *n,
                        bool acls, bool fresh, struct err *err)
 {
@@ -146,8 +144,8 @@ static void remove_other_xattrs(const struct restore_object *o, const char *path
         free(names);
 }
 
-static void set_mode(const struct restore_object *o, const struct node *n,
-                     const struct restore_state *have, bool chowned, struct err *err)
+static void set_mode(const struct restore_object *o, const struct node *n, const struct restore_state *have,
+                     bool chowned, struct err *err)
 {
     mode_t mode = node_mode_to_permissions(n->mode);
     if (n->type == NODE_SYMLINK) /* has none of its own */

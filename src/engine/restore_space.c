@@ -9,7 +9,8 @@
 #include <unistd.h>
 #include "os/file.h"
 
-/* Each entry costs about this much besides its content: its directory entry and inode, and the rest of its last block. */
+/* Each entry costs about this much besides its content: its directory entry and inode, and the rest of its last
+ * block. */
 enum { ENTRY_BYTES = 4096 };
 
 /* File systems that compress: how much they will need cannot be known. */
@@ -17,10 +18,10 @@ enum { MAGIC_BTRFS = 0x9123683e, MAGIC_ZFS = 0x2fc12fc1, MAGIC_BCACHEFS = (int)0
 
 struct space {
     struct restore *run;
-    struct links *links; /* an inode is counted once */
-    uint64_t files, bytes; /* all that is selected */
+    struct links *links;                   /* an inode is counted once */
+    uint64_t files, bytes;                 /* all that is selected */
     uint64_t missing_bytes, missing_files; /* of that, what is not there yet */
-    bool look; /* into the target: how much is there already */
+    bool look;                             /* into the target: how much is there already */
 };
 
 static bool counts(struct space *s, const struct node *n)
@@ -51,8 +52,7 @@ static int enter(void *ctx, struct walk_dir *dir, const char *path, struct err *
     if (dir->parent == NULL && s->look && s->run->target->fd >= 0)
         fd = dup(s->run->target->fd);
     else if (dir->parent != NULL && dir_fd_of(dir->parent) >= 0)
-        fd = openat(dir_fd_of(dir->parent), dir->node->name,
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        fd = openat(dir_fd_of(dir->parent), dir->node->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     dir->user = (void *)(intptr_t)fd;
     return 0;
 }
@@ -116,6 +116,7 @@ struct free_space {
 static int free_space(struct restore *r, struct free_space *out, struct err *err)
 {
     char *path = os_path_absolute(r->options->target);
+    *out = (struct free_space){.sure = false};
     if (path == NULL)
         return err_errno(err, errno, "cannot find the working directory");
     struct statvfs vfs;
@@ -160,8 +161,9 @@ static int judge(struct restore *r, const struct space *s, const struct free_spa
         return 0;
     }
     if (s->missing_files > have->files)
-        return err_set(err, ERR_NO_SPACE, "'%s' has room for %llu more files, but %llu are to be restored; nothing was changed",
-                       target, (unsigned long long)have->files, (unsigned long long)s->missing_files);
+        return err_set(err, ERR_NO_SPACE,
+                       "'%s' has room for %llu more files, but %llu are to be restored; nothing was changed", target,
+                       (unsigned long long)have->files, (unsigned long long)s->missing_files);
     return err_set(err, ERR_NO_SPACE, "'%s' has %.1f MiB free, but up to %.1f MiB are needed; nothing was changed",
                    target, (double)have->bytes / mib, (double)needed / mib);
 }

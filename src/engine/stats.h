@@ -13,9 +13,9 @@ enum stats_mode {
 
 struct stats_result {
     uint64_t snapshots, files, blobs;
-    uint64_t bytes;              /* as stored for STATS_RAW_DATA, else plaintext */
+    uint64_t bytes; /* as stored for STATS_RAW_DATA, else plaintext */
     /* STATS_RAW_DATA only */
-    uint64_t plain_bytes;        /* of all blobs, as they would be stored without compression */
+    uint64_t plain_bytes;                              /* of all blobs, as they would be stored without compression */
     uint64_t compressed_bytes, compressed_plain_bytes; /* of the compressed ones */
 };
 

@@ -79,8 +79,7 @@ static void want_ahead(struct walk *w, struct frame *f)
     const struct tree *t = &f->dir.tree->tree;
     for (; f->ahead < t->count; f->ahead++) {
         const struct node *n = &t->nodes[f->ahead];
-        if (n->type == NODE_DIR && n->has_subtree &&
-            !prefetch_want(w->prefetch, f->dir.depth, f->ahead, &n->subtree))
+        if (n->type == NODE_DIR && n->has_subtree && !prefetch_want(w->prefetch, f->dir.depth, f->ahead, &n->subtree))
             return;
     }
 }
@@ -270,8 +269,8 @@ int walk_find_dir(struct repo *r, const struct id *root, const char *path, struc
     else if (node->type == NODE_DIR && node->has_subtree)
         *out = node->subtree;
     else
-        result = err_set(err, ERR_USAGE, "'%s' in the snapshot is a %s, no directory", path,
-                         node_type_name(node->type));
+        result =
+            err_set(err, ERR_USAGE, "'%s' in the snapshot is a %s, no directory", path, node_type_name(node->type));
     walk_tree_unref(tree);
     return result;
 }

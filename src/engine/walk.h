@@ -60,8 +60,8 @@ int walk_run(struct repo *r, const struct id *root, unsigned prefetch_threads, c
 /* A sensible number for walk_run: one for a local store, more where each read takes its time. */
 unsigned walk_prefetch_threads(const struct repo *r);
 
-/* Finds the node at an absolute path below the tree `root`. On success *tree_out (the caller unrefs it) is the tree that
- * *node_out lies in; for the root itself ("/", "", or a path of slashes) *node_out is NULL. ERR_NOT_FOUND. */
+/* Finds the node at an absolute path below the tree `root`. On success *tree_out (the caller unrefs it) is the tree
+ * that *node_out lies in; for the root itself ("/", "", or a path of slashes) *node_out is NULL. ERR_NOT_FOUND. */
 int walk_find(struct repo *r, const struct id *root, const char *path, struct walk_tree **tree_out,
               const struct node **node_out, struct err *err);
 /* The same for a directory: its tree's ID. ERR_NOT_FOUND, ERR_USAGE when it is no directory. */

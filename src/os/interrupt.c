@@ -13,6 +13,15 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
+/* Programs that share a repository with us, restic among them, probe whether the holder of a lock is alive by sending it SIGHUP. Only
+ * the one that comes from the system, because the terminal is gone, asks us to stop. */
+static void on_hangup(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_code > 0)
+        on_signal(number);
+}
+
 void os_interrupt_install(void)
 {
     /* SA_RESTART: only loops that look at the flag stop; a system call in the middle of something is not torn. */
@@ -21,6 +30,10 @@ void os_interrupt_install(void)
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sigaction old;
+        if (numbers[i] == SIGHUP) {
+            act.sa_sigaction = on_hangup;
+            act.sa_flags |= SA_SIGINFO;
+        }
         /* What our parent told us to ignore (nohup) stays ignored. */
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(numbers[i], &act, NULL);

@@ -1,4 +1,4 @@
-/* SIGINT, SIGTERM and SIGHUP as a flag that long work looks at. */
+/* SIGINT, SIGTERM and the system's SIGHUP (not another process's, see there) as a flag that long work looks at. */
 #pragma once
 #include <stdbool.h>
 #include "base/err.h"

@@ -13,6 +13,7 @@ struct codec {
     ZSTD_CCtx *compressor;   /* made when first needed */
     ZSTD_DCtx *decompressor; /* made when first needed */
     int level;
+    bool automatic;          /* the level may depend on the size */
     bool compress_data; /* version 2 and not "off"; trees and unpacked files are always compressed in version 2 */
     bool version2;
     struct buf stored; /* bytes as they are in the store */

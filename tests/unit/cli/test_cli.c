@@ -422,6 +422,45 @@ static void test_cli__tags_change_and_the_first_id_is_kept(void **state)
     assert_run(1, "tag --add a ffffffff");
 }
 
+static void test_cli__snapshots_are_found_by_id_path_and_host(void **state)
+{
+    (void)state;
+    char line[256];
+    assert_run(0, "snapshots --json latest --host box");
+    json_t *list = output_json();
+    const char *id = json_string_value(json_object_get(json_array_get(list, 0), "id"));
+    const char *tree = json_string_value(json_object_get(json_array_get(list, 0), "tree"));
+    snprintf(line, sizeof line, "cat snapshot %.10s", id);
+    assert_run(0, line);
+    assert_in(&out, tree);
+    snprintf(line, sizeof line, "cat snapshot latest --path %s --host box", path);
+    assert_run(0, line);
+    assert_in(&out, tree);
+    snprintf(line, sizeof line, "tag --add x %.10s:/below", id);
+    assert_run(1, line);
+    assert_in(&errors, "a path within a snapshot cannot be given here");
+    json_decref(list);
+    assert_run(1, "cat snapshot latest --path nowhere");
+    assert_in(&errors, "no snapshot matches --host, --tag and --path");
+    assert_run(1, "cat snapshot 0123456789");
+}
+
+static void test_cli__a_damaged_snapshot_does_not_hide_the_others(void **state)
+{
+    (void)state;
+    static const char NAME[] =
+        ".local/share/clawback/repository/snapshots/0000000000000000000000000000000000000000000000000000000000000001";
+    write_file(NAME, "this was never a snapshot, but it has its place among them");
+    assert_run(0, "cat snapshot latest");
+    assert_in(&errors, "warning: ");
+    assert_in(&errors, "00000000");
+    assert_run(1, "snapshots -c");
+    assert_in(&out, " snapshots\n");
+    assert_in(&errors, "1 snapshot cannot be read");
+    assert_run(1, "tag --add x");
+    assert_int_equal(unlink(in_base(NAME)), 0);
+}
+
 static void test_cli__cat_and_list_show_what_is_stored(void **state)
 {
     (void)state;
@@ -617,6 +656,8 @@ int main(void)
         cmocka_unit_test(test_cli__lists_of_files),
         cmocka_unit_test(test_cli__snapshots_are_listed_and_grouped),
         cmocka_unit_test(test_cli__tags_change_and_the_first_id_is_kept),
+        cmocka_unit_test(test_cli__snapshots_are_found_by_id_path_and_host),
+        cmocka_unit_test(test_cli__a_damaged_snapshot_does_not_hide_the_others),
         cmocka_unit_test(test_cli__cat_and_list_show_what_is_stored),
         cmocka_unit_test(test_cli__keys_come_and_go),
         cmocka_unit_test(test_cli__passphrases_come_from_many_places),

@@ -391,7 +391,7 @@ static void test_prune__refuses_a_damaged_repository(void **state)
     assert_refused(f, ERR_CORRUPT, "nothing was changed");
     end_copy(f, &c);
 
-    struct id pack = tree_pack(f, &old); /* the last: it changes the file that the copies share */
+    struct id pack = tree_pack(f, &old);
     cut_file(f, STORE_PACK, &pack, 100);
     assert_refused(f, ERR_CORRUPT, "nothing was changed");
     fixture_free(f);

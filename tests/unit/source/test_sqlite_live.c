@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "source/sqlite_image.h"
@@ -103,6 +104,7 @@ static pid_t start_writer(const char *path, const struct scenario *s, struct pro
 {
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test does not stop it */
         write_on(path, s, p);
         _exit(0);
     }
