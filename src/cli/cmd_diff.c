@@ -148,7 +148,7 @@ const struct command cmd_diff = {
                    "  M  a file's content was modified\n"
                    "  T  it is of another type now\n"
                    "  U  its metadata was updated (with --metadata)\n"
-                   "  ?  after M: the content changed although no metadata did, which may mean a failing disk",
+                   "  ?  after M: content changed, metadata did not: a failing disk?",
     .options = OPTIONS,
     .options_bytes = sizeof(struct diff_args),
     .examples = EXAMPLES,

@@ -60,11 +60,7 @@ static void damaged(void *ctx, const struct id *pack, const char *message)
 static void print_summary(struct cli *cli, const struct prune_result *r)
 {
     char removed[32], repacked[32], freed[24], before[24], after[24];
-    if (r->packs_removed == 0 && r->index_removed == 0) {
-        cli_print(cli, "nothing had to be removed");
-        return;
-    }
-    cli_print(cli, "removed %s packs, %s of them after repacking what is needed", cli_count(r->packs_removed, removed),
+    cli_print(cli, "packs removed: %s, of which repacked: %s", cli_count(r->packs_removed, removed),
               cli_count(r->packs_repacked, repacked));
     if (r->bytes_after <= r->bytes_before)
         cli_print(cli, "freed %s: %s before, %s now", cli_bytes(r->bytes_before - r->bytes_after, freed),
@@ -109,14 +105,17 @@ static void summary_json(struct cli *cli, const struct prune_result *r, bool dry
 }
 
 /* What was done is said also when it ended early: the rest is as safe as before. */
-static void print_result(struct cli *cli, const struct prune_result *r, bool dry_run)
+static void print_result(struct cli *cli, const struct prune_result *r, bool dry_run, bool failed)
 {
+    bool idle = r->packs_removed == 0 && r->index_removed == 0;
     if (cli->json)
         summary_json(cli, r, dry_run);
     else if (dry_run)
         cli_print(cli, "nothing was changed (--dry-run)");
-    else if (r->executed)
+    else if (!idle)
         print_summary(cli, r);
+    else if (!failed)
+        cli_print(cli, "nothing had to be removed");
     if (r->packs_no_space > 0)
         cli_warn(cli, "%llu packs were not repacked, since there is not enough free space",
                  (unsigned long long)r->packs_no_space);
@@ -132,7 +131,7 @@ int prune_run_and_print(struct cli *cli, struct repo *repo, struct lock *lock, c
     int rc = prune_run(repo, lock, options, &reporter, &counters, &result, &err);
     cli_progress_stop(progress);
     if (rc == 0 || result.executed)
-        print_result(cli, &result, options->dry_run);
+        print_result(cli, &result, options->dry_run, rc != 0);
     if (rc == 0 && result.packs_damaged > 0)
         rc = err_set(&err, ERR_CORRUPT, "%llu packs hold damaged blobs that are needed; run 'check --read-data'",
                      (unsigned long long)result.packs_damaged);

@@ -96,19 +96,31 @@ static bool same_paths(const struct snapshot *a, const struct strlist *paths)
     return true;
 }
 
-/* The newest snapshot of this host and these paths, not newer than the one that is being made. */
+static bool shares_a_path(const struct snapshot *a, const struct strlist *paths)
+{
+    for (size_t i = 0; i < paths->count; i++)
+        if (strlist_contains(&a->paths, paths->items[i]))
+            return true;
+    return false;
+}
+
+/* The newest snapshot of this host and these paths, not newer than the one that is being made; where there is none, the
+ * newest that shares a path: an agent's home that gained a workspace is still mostly what it was. */
 static const struct snapshot *find_latest(const struct run *r, const struct snapshot_list *all)
 {
-    const struct snapshot *best = NULL;
+    const struct snapshot *best = NULL, *similar = NULL;
     for (size_t i = 0; i < all->count; i++) {
         const struct snapshot *s = &all->items[i];
         bool later = s->time.tv_sec > r->made.time.tv_sec ||
                      (s->time.tv_sec == r->made.time.tv_sec && s->time.tv_nsec > r->made.time.tv_nsec);
-        if (!later && s->hostname != NULL && strcmp(s->hostname, r->options->hostname) == 0 &&
-            same_paths(s, &r->made.paths))
+        if (later || s->hostname == NULL || strcmp(s->hostname, r->options->hostname) != 0)
+            continue;
+        if (same_paths(s, &r->made.paths))
             best = s;
+        else if (shares_a_path(s, &r->made.paths))
+            similar = s;
     }
-    return best;
+    return best != NULL ? best : similar;
 }
 
 static const struct snapshot *find_by_id(const struct snapshot_list *all, const struct id *id)
@@ -254,6 +266,8 @@ static int save_snapshot(struct run *r, struct err *err)
         return -1;
     int rc = repo_save_snapshot(r->repo, codec, &r->made, err);
     codec_free(codec);
+    if (rc == 0)
+        store_reserve_keep(r->repo->store);
     return rc;
 }
 
@@ -301,10 +315,12 @@ static void fill_result(const struct run *r, bool saved, struct backup_result *o
     };
 }
 
-static void release(struct run *r)
+static void release(struct run *r, bool failed)
 {
     repo_sink_free(r->sink);
     files_free(r->files);
+    if (failed && r->writer != NULL && lock_check(r->lock, NULL) == 0)
+        writer_salvage(r->writer);
     writer_free(r->writer);
     lock_release(r->lock);
     repo_free(r->repo);
@@ -350,6 +366,6 @@ int backup_run(backup_open_fn *open, void *open_ctx, const struct backup_options
     }
     if (rc == 0)
         fill_result(&r, save, out);
-    release(&r);
+    release(&r, rc != 0);
     return rc;
 }

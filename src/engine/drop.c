@@ -135,8 +135,10 @@ static int decode_file(struct drop *d, unsigned worker, const struct id *id, ind
     struct buf json;
     buf_init(&json, REPO_UNPACKED_MAX_BYTES);
     int rc = repo_load_unpacked(d->repo, d->codecs[worker], STORE_INDEX, id, &json, err);
-    if (rc == 0 && index_decode((const char *)json.data, json.len, fn, ctx, err) != 0)
-        rc = err_wrap(err, "index file %.8s", id_to_hex(id, hex));
+    if (rc == 0)
+        rc = index_decode((const char *)json.data, json.len, fn, ctx, err);
+    if (rc != 0 && err != NULL && err->code == ERR_CORRUPT)
+        err_wrap(err, "index file %.8s", id_to_hex(id, hex));
     buf_release(&json);
     return rc;
 }
@@ -323,6 +325,11 @@ static int run_groups(struct drop *d, struct err *err)
         if (rc != 0 && this.code == ERR_NO_SPACE && !rewritten && n > 1)
             rc = run_group(d, d->files + i, n = 1, &rewritten, &this);
         if (rc != 0) {
+            if (this.code == ERR_NO_SPACE && !rewritten)
+                err_wrap(&this,
+                         "what can be removed without writing is removed; to go on, rewriting the index takes about "
+                         "%llu bytes of free space",
+                         (unsigned long long)d->files[i].bytes);
             if (err != NULL)
                 *err = this;
             return -1;

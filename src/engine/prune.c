@@ -302,8 +302,10 @@ int prune_run(struct repo *r, struct lock *lock, const struct prune_options *opt
         rc = make_plan(&p, err);
     if (rc == 0 && !options->dry_run)
         rc = execute(&p, err);
-    if (out->executed)
+    if (out->executed) {
         take_totals(&p);
+        store_reserve_keep(r->store);
+    }
     release(&p);
     return rc;
 }

@@ -111,9 +111,12 @@ static enum restore_outcome restore_any(struct restore_worker *w, const struct r
                                         struct stat *st_out)
 {
     const struct node *n = item->node;
+    enum restore_outcome outcome;
     switch (n->type) {
     case NODE_FILE:
-        return restore_file(w, item->dir, n, item->plan, may_share, st_out);
+        outcome = restore_file(w, item->dir, n, item->plan, may_share, st_out);
+        restore_sidecars(w->run, item->dir, n, outcome);
+        return outcome;
     case NODE_SYMLINK:
     case NODE_DEV:
     case NODE_CHARDEV:

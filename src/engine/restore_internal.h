@@ -6,6 +6,7 @@
  *   restore_entry.c     one entry of any type; hard links
  *   restore_file.c      one regular file: new, or over an existing one
  *   restore_content.c   a file's bytes: compared, fetched, written, on several threads if it is large
+ *   restore_sidecars.c  what a replaced database left beside itself
  *   restore_meta.c      owner, mode, attributes, times
  *   restore_links.c     which inode was restored where
  *   restore_delete.c    removing what is in the way or too much
@@ -145,6 +146,9 @@ enum restore_outcome restore_file(struct restore_worker *w, struct rdir *dir, co
 enum restore_outcome restore_file_compare(struct restore_worker *w, struct rdir *dir, const struct node *node,
                                           size_t plan);
 bool restore_is_large(const struct node *node);
+
+/* restore_sidecars.c: after a file, removes a -wal, -shm or -journal beside it that belongs to the database it replaced. */
+void restore_sidecars(struct restore *r, struct rdir *dir, const struct node *n, enum restore_outcome outcome);
 
 /* restore_content.c */
 struct restore_content {

@@ -214,8 +214,8 @@ static char *expand_variables(const char *text)
     const char *start;
     while ((start = strstr(text, "${")) != NULL) {
         const char *end = strchr(start, '}');
-        char *name = end != NULL ? mem_strndup(start + 2, (size_t)(end - start - 2)) : mem_strdup("");
-        const char *value = getenv(name);
+        char *name = end != NULL ? mem_strndup(start + 2, (size_t)(end - start - 2)) : NULL;
+        const char *value = name != NULL ? getenv(name) : NULL;
         free(name);
         if (value == NULL) {
             buf_release(&out);

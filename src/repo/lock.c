@@ -157,8 +157,18 @@ static int check_others(struct lock *l, const struct id *own, struct err *err)
 /* One attempt: look, write. */
 static int try_begin(struct lock *l, struct err *err)
 {
-    if (check_others(l, NULL, err) != 0 || write_lock(l, &l->id, err) != 0)
+    struct err this;
+    if (check_others(l, NULL, err) != 0)
         return -1;
+    int rc = write_lock(l, &l->id, &this);
+    /* On a full disk forget and prune need a lock before they can make room, and restore needs one too. */
+    if (rc != 0 && this.code == ERR_NO_SPACE && store_reserve_give_up(l->repo->store))
+        rc = write_lock(l, &l->id, &this);
+    if (rc != 0) {
+        if (err != NULL)
+            *err = this;
+        return -1;
+    }
     l->begun_ns = os_monotonic_ns();
     atomic_store(&l->refreshed_ns, l->begun_ns);
     return 0;
@@ -254,7 +264,9 @@ static int retry(struct lock *l, int (*attempt)(struct lock *, struct err *), ui
     uint64_t start = os_monotonic_ns(), pause = RETRY_MS_MIN;
     while (attempt(l, &this) != 0) {
         uint64_t passed = (os_monotonic_ns() - start) / 1000000;
-        if (this.code != ERR_LOCKED || passed >= retry_ms || os_interrupted()) {
+        if (this.code == ERR_LOCKED && os_interrupted())
+            return os_check_interrupt(err);
+        if (this.code != ERR_LOCKED || passed >= retry_ms) {
             if (err != NULL)
                 *err = this;
             return -1;
@@ -293,7 +305,10 @@ int lock_acquire(struct lock **out, struct repo *r, bool exclusive, uint64_t ret
 
 int lock_begin(struct lock **out, struct repo *r, bool exclusive, uint64_t retry_ms, struct err *err)
 {
-    return acquire(out, r, exclusive, retry_ms, false, err);
+    /* Where the second look costs nothing it is taken at once; and where waiting for others is allowed it must be, since what is
+     * loaded between begin and confirm would be out of date after waiting. */
+    bool confirm = retry_ms > 0 || (r->store->features & STORE_CONSISTENT) != 0;
+    return acquire(out, r, exclusive, retry_ms, confirm, err);
 }
 
 int lock_confirm(struct lock *l, struct err *err)

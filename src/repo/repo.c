@@ -23,6 +23,8 @@ int repo_init(struct store *store, const char *passphrase, unsigned version, uin
         key_add(store, &master, passphrase, NULL, NULL, &key_id, err) == 0)
         /* The configuration comes last: what has one is a repository, and is whole. */
         rc = config_save(store, &master, &config, err);
+    if (rc == 0)
+        store_reserve_keep(store);
     mem_wipe(&master, sizeof master);
     return rc;
 }

@@ -21,7 +21,7 @@
 enum {
     SPOOL_BUFFER_BYTES = 128 << 10,
     FINISH_QUEUE = 2,
-    INDEX_BLOBS_MAX = 50000,
+    INDEX_BLOBS_MAX = 20000, /* an index file stays below a megabyte: see STORE_RESERVE_BYTES */
     LANES = 2, /* one for each blob_type */
 };
 static const uint64_t INDEX_INTERVAL_NS = 600 * 1000000000ULL;
@@ -486,6 +486,13 @@ int writer_flush(struct writer *w, struct err *err)
     if (err != NULL)
         *err = this;
     return fail(w, &this);
+}
+
+void writer_salvage(struct writer *w)
+{
+    wait_idle(w);
+    if (!w->dry_run && w->gate == NULL)
+        save_index(w, NULL);
 }
 
 void writer_stats(const struct writer *w, struct writer_stats *out)

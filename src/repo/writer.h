@@ -37,6 +37,9 @@ int writer_index_pack(struct writer *w, const struct id *pack_id, const struct p
                       struct err *err);
 /* Writes out open packs and everything not yet in an index file. Then all put blobs are durable and findable. */
 int writer_flush(struct writer *w, struct err *err);
+/* After a failure or an interruption: names the packs that are already durable in an index file, if that can be done, so
+ * that the next backup goes on from there. Only while the lock is certainly held. */
+void writer_salvage(struct writer *w);
 void writer_stats(const struct writer *w, struct writer_stats *out);
 /* The IDs of the index files this writer saved (borrowed; valid until the writer goes). */
 const struct id *writer_index_ids(const struct writer *w, size_t *count_out);

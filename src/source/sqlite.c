@@ -38,11 +38,11 @@
 #include "os/interrupt.h"
 #include "os/open.h"
 #include "os/pagecache.h"
+#include "source/sqlite_header.h"
 #include "source/sqlite_lock.h"
 #include "source/sqlite_wal.h"
 
 enum {
-    HEADER_BYTES = 100,
     SMALL_BYTES = 8 << 20, /* up to here read at once when opened */
     SETTLED_MS = 20,       /* several of the kernel's coarsest clock ticks (10 ms) */
     SETTLE_PAUSE_MS = 10,
@@ -52,8 +52,6 @@ enum {
     TRIES_MIN = 8,
     RETRY_PAUSE_MS = 5
 };
-
-static const char magic[16] = "SQLite format 3";
 
 struct sqlite_capture {
     char *path;             /* symlinks resolved: the WAL lies beside the real file */
@@ -70,40 +68,6 @@ struct sqlite_capture {
     struct timespec mtime;
     unsigned char *memory; /* of a small database: all of it, verified */
 };
-
-static uint32_t get_u32(const unsigned char *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/* 0 when it is none that SQLite knows. */
-static uint32_t header_page_bytes(const unsigned char *head)
-{
-    uint32_t bytes = (uint32_t)head[16] << 8 | head[17];
-    if (bytes == 1)
-        return 65536;
-    return bytes >= 512 && bytes <= 32768 && (bytes & (bytes - 1)) == 0 ? bytes : 0;
-}
-
-bool sqlite_is_database(const unsigned char *head, size_t len)
-{
-    /* Bytes 21 to 23 are constants, and 20 is room left at each page's end, of which 480 bytes must remain usable. */
-    return len >= HEADER_BYTES && memcmp(head, magic, sizeof magic) == 0 && header_page_bytes(head) != 0 &&
-           header_page_bytes(head) >= 480U + head[20] && head[21] == 64 && head[22] == 32 && head[23] == 32;
-}
-
-size_t sqlite_cut_bytes(uint64_t file_bytes, uint32_t page_bytes)
-{
-    const uint64_t mib = UINT64_C(1) << 20, gib = UINT64_C(1) << 30;
-    size_t cut = 128 << 10;
-    if (file_bytes < 256 * mib)
-        cut = 16 << 10;
-    else if (file_bytes < 16 * gib)
-        cut = 32 << 10;
-    else if (file_bytes < 256 * gib)
-        cut = 64 << 10;
-    return cut > page_bytes ? cut : page_bytes;
-}
 
 static bool same_time(const struct timespec *a, const struct timespec *b)
 {
@@ -156,9 +120,9 @@ static int settle(struct sqlite_capture *c, struct err *err)
     return 0;
 }
 
-static int read_header(const struct sqlite_capture *c, unsigned char head[HEADER_BYTES], struct err *err)
+static int read_header(const struct sqlite_capture *c, unsigned char head[SQLITE_HEADER_BYTES], struct err *err)
 {
-    ssize_t n = os_pread_full(c->fd, head, HEADER_BYTES, 0);
+    ssize_t n = os_pread_full(c->fd, head, SQLITE_HEADER_BYTES, 0);
     if (n < 0)
         return err_errno(err, errno, "cannot read it");
     if (!sqlite_is_database(head, (size_t)n))
@@ -200,7 +164,7 @@ static void close_wal(struct sqlite_capture *c)
 /* Is it in WAL mode? A first look that decides how to go about it; checked again when all is in place. */
 static int look_at_mode(struct sqlite_capture *c, struct err *err)
 {
-    unsigned char head[HEADER_BYTES];
+    unsigned char head[SQLITE_HEADER_BYTES];
     if (read_header(c, head, err) != 0)
         return -1;
     c->wal_mode = head[19] == 2;
@@ -260,7 +224,7 @@ static int check_journal(const struct sqlite_capture *c, struct err *err)
 }
 
 /* The copy's size, and whether the file can be what its header says. */
-static int take_size(struct sqlite_capture *c, const unsigned char head[HEADER_BYTES], struct err *err)
+static int take_size(struct sqlite_capture *c, const unsigned char head[SQLITE_HEADER_BYTES], struct err *err)
 {
     if (c->wal.last_commit != 0) {
         c->bytes = (uint64_t)c->wal.database_pages * c->page_bytes;
@@ -271,8 +235,7 @@ static int take_size(struct sqlite_capture *c, const unsigned char head[HEADER_B
     if (fstat(c->fd, &now) != 0)
         return err_errno(err, errno, "cannot look at it");
     c->bytes = (uint64_t)now.st_size;
-    /* The size in the header counts if the version that wrote it is the one that last changed the file. */
-    uint64_t pages = memcmp(head + 24, head + 92, 4) == 0 ? get_u32(head + 28) : 0;
+    uint64_t pages = sqlite_header_pages(head);
     if (pages * c->page_bytes <= c->bytes)
         return 0;
     if (!main_is_unchanged(c, &now))
@@ -285,7 +248,7 @@ static int take_size(struct sqlite_capture *c, const unsigned char head[HEADER_B
  * then the journal, then the WAL. */
 static int define_state(struct sqlite_capture *c, bool want_pin, uint64_t deadline_ns, struct err *err)
 {
-    unsigned char head[HEADER_BYTES];
+    unsigned char head[SQLITE_HEADER_BYTES];
     bool wal_mode = false;
     if (look_at_mode(c, err) != 0 || (want_pin && pin(c, deadline_ns, err) != 0))
         return -1;
@@ -296,7 +259,7 @@ static int define_state(struct sqlite_capture *c, bool want_pin, uint64_t deadli
         return -1;
     c->mtime = c->main.st_mtim;
     c->wal_mode = head[19] == 2;
-    c->page_bytes = header_page_bytes(head);
+    c->page_bytes = sqlite_header_page_bytes(head);
     if (open_wal(c, err) != 0 || sqlite_wal_load(&c->wal, c->wal_fd, c->page_bytes, err) != 0)
         return -1;
     if (c->wal_mode != wal_mode)

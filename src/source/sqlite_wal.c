@@ -143,13 +143,6 @@ static size_t compact(struct sqlite_wal_entry *entries, size_t count)
     return kept;
 }
 
-/* A page number past the database's size may be left in the log by a transaction before the database shrank. */
-static void drop_beyond_end(struct sqlite_wal *wal)
-{
-    if (wal->database_pages < UINT32_MAX)
-        wal->count = sqlite_wal_find(wal, wal->database_pages + 1);
-}
-
 /* A commit frame repeated at once is the same transaction, padded to the end of a disk sector. */
 static void take_commit(struct sqlite_wal *wal, const struct walk *w, const unsigned char *frame)
 {
@@ -192,7 +185,6 @@ static int load_frames(struct sqlite_wal *wal, int fd, struct err *err)
     if (more < 0)
         return -1;
     wal->count = compact(wal->entries, wal->count);
-    drop_beyond_end(wal);
     return 0;
 }
 

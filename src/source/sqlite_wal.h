@@ -43,7 +43,8 @@ struct sqlite_wal {
     uint32_t checksum[2];      /* of everything up to last_commit */
     uint32_t previous_commit;  /* the end of the transaction before the last one, and the checksum up to there */
     uint32_t previous_checksum[2];
-    struct sqlite_wal_entry *entries; /* the newest committed frame of each page, by page number */
+    /* The newest committed frame of each page, by page number. Pages past the end of a database that shrank may be there. */
+    struct sqlite_wal_entry *entries;
     size_t count;
 };
 

@@ -173,6 +173,17 @@ static void fault_spool_discard(struct store *s, struct store_spool *sp)
     store_spool_discard(fault_of(s)->inner, sp);
 }
 
+/* The reserve is no data: it is passed on and not counted. */
+static void fault_reserve_keep(struct store *s)
+{
+    store_reserve_keep(fault_of(s)->inner);
+}
+
+static bool fault_reserve_give_up(struct store *s)
+{
+    return store_reserve_give_up(fault_of(s)->inner);
+}
+
 static int fault_free_space(struct store *s, uint64_t *bytes_out, struct err *err)
 {
     struct fault *f = fault_of(s);
@@ -223,6 +234,8 @@ static const struct store_ops FAULT_OPS = {
     .spool_write = fault_spool_write,
     .spool_commit = fault_spool_commit,
     .spool_discard = fault_spool_discard,
+    .reserve_keep = fault_reserve_keep,
+    .reserve_give_up = fault_reserve_give_up,
     .free_space = fault_free_space,
     .clean = fault_clean,
     .free = fault_free,

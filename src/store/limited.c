@@ -84,6 +84,16 @@ static void limited_spool_discard(struct store *s, struct store_spool *sp)
     store_spool_discard(limited_of(s)->inner, sp);
 }
 
+static void limited_reserve_keep(struct store *s)
+{
+    store_reserve_keep(limited_of(s)->inner);
+}
+
+static bool limited_reserve_give_up(struct store *s)
+{
+    return store_reserve_give_up(limited_of(s)->inner);
+}
+
 static int limited_free_space(struct store *s, uint64_t *bytes_out, struct err *err)
 {
     return store_free_space(limited_of(s)->inner, bytes_out, err);
@@ -114,6 +124,8 @@ static const struct store_ops OPS = {
     .spool_write = limited_spool_write,
     .spool_commit = limited_spool_commit,
     .spool_discard = limited_spool_discard,
+    .reserve_keep = limited_reserve_keep,
+    .reserve_give_up = limited_reserve_give_up,
     .free_space = limited_free_space,
     .clean = limited_clean,
     .free = limited_free,

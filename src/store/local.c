@@ -23,6 +23,7 @@
 #include "os/file.h"
 #include "store/fd_cache.h"
 #include "store/layout.h"
+#include "store/reserve.h"
 
 enum {
     FLUSH_BYTES = 4 << 20, /* how much of a pack may wait in memory before the disk is told to begin */
@@ -424,6 +425,16 @@ static int local_free_space(struct store *s, uint64_t *bytes_out, struct err *er
     return 0;
 }
 
+static void local_reserve_keep(struct store *s)
+{
+    reserve_keep(s->location);
+}
+
+static bool local_reserve_give_up(struct store *s)
+{
+    return reserve_give_up(s->location);
+}
+
 static void local_free(struct store *s)
 {
     struct local *l = local_of(s);
@@ -445,6 +456,8 @@ static const struct store_ops LOCAL_OPS = {
     .spool_discard = local_spool_discard,
     .free_space = local_free_space,
     .clean = local_clean,
+    .reserve_keep = local_reserve_keep,
+    .reserve_give_up = local_reserve_give_up,
     .free = local_free,
 };
 

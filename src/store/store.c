@@ -167,6 +167,17 @@ int store_clean(struct store *s, struct err *err)
     return s->ops->clean(s, err);
 }
 
+void store_reserve_keep(struct store *s)
+{
+    if (s->ops->reserve_keep != NULL)
+        s->ops->reserve_keep(s);
+}
+
+bool store_reserve_give_up(struct store *s)
+{
+    return s->ops->reserve_give_up != NULL && s->ops->reserve_give_up(s);
+}
+
 void store_free(struct store *s)
 {
     if (s != NULL)

@@ -54,6 +54,9 @@ struct store_ops {
     void (*spool_discard)(struct store *s, struct store_spool *sp);
     int (*free_space)(struct store *s, uint64_t *bytes_out, struct err *err);
     int (*clean)(struct store *s, struct err *err);
+    /* Both may be NULL: then there is no such thing. */
+    void (*reserve_keep)(struct store *s);
+    bool (*reserve_give_up)(struct store *s);
     void (*free)(struct store *s); /* location too */
 };
 
@@ -104,6 +107,11 @@ int store_free_space(struct store *s, uint64_t *bytes_out, struct err *err);
 /* Removes what interrupted writers left behind (temporary files). Only under an exclusive lock, and while this process has
  * no spool open and saves nothing but locks. */
 int store_clean(struct store *s, struct err *err);
+/* Space that is kept back so that a repository on a full disk can still be tidied up: kept (best effort, and not while
+ * the disk is nearly full), and given up, which tells whether there was some. */
+enum { STORE_RESERVE_BYTES = 1 << 20 };
+void store_reserve_keep(struct store *s);
+bool store_reserve_give_up(struct store *s);
 void store_free(struct store *s); /* NULL is nothing */
 
 /* The backend for a location: a path, or "local:PATH". ERR_USAGE for a scheme that is not known. Touches nothing. */

@@ -1,5 +1,4 @@
-/* Write-ahead logs: what loads is a map of distinct pages, in order, each within the database and at or before the last
- * commit, and compares as unchanged with the file it came from. The input's first byte chooses the database's page size and
+/* Write-ahead logs: what loads is a map of distinct pages, in order, each at or before the last commit, and compares as unchanged with the file it came from. The input's first byte chooses the database's page size and
  * whether the checksums are made right first, without which hardly any frame would count. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -60,7 +59,7 @@ static void check(const struct sqlite_wal *wal, int fd)
     enum sqlite_wal_state state;
     for (size_t i = 0; i < wal->count; i++) {
         const struct sqlite_wal_entry *e = &wal->entries[i];
-        if (e->page == 0 || e->page > wal->database_pages || e->frame == 0 || e->frame > wal->last_commit)
+        if (e->page == 0 || e->frame == 0 || e->frame > wal->last_commit)
             abort();
         if (i > 0 && e->page <= e[-1].page)
             abort();

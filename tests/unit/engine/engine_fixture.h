@@ -34,7 +34,8 @@ static inline void put_node(struct buf *out, const struct node *node, bool first
 }
 
 /* Stores one file's content as blobs of at most `cut` bytes. */
-static inline struct node file_node(struct fixture *f, struct writer *w, const struct spec *spec, size_t cut, struct id *ids)
+static inline struct node file_node(struct fixture *f, struct writer *w, const struct spec *spec, size_t cut,
+                                    struct id *ids)
 {
     struct err err;
     struct node node = {.name = spec->name, .name_len = strlen(spec->name), .type = NODE_FILE, .mode = 0644};
@@ -74,7 +75,8 @@ static inline void files_tree(struct fixture *f, struct writer *w, const struct 
 }
 
 /* A tree with one directory in it, `name`. */
-static inline void dir_tree(struct fixture *f, struct writer *w, const char *name, const struct id *subtree, struct id *out)
+static inline void dir_tree(struct fixture *f, struct writer *w, const char *name, const struct id *subtree,
+                            struct id *out)
 {
     struct buf json;
     struct node node = {.name = name, .name_len = strlen(name), .type = NODE_DIR, .mode = NODE_MODE_DIR | 0755};
@@ -309,7 +311,8 @@ static inline struct check_result run_check(struct fixture *f, bool read_data, b
 {
     struct err err;
     struct check_result result;
-    const struct check_options options = {.read = {.kind = read_data ? CHECK_READ_ALL : CHECK_READ_NONE}, .unused = unused};
+    const struct check_options options = {.read = {.kind = read_data ? CHECK_READ_ALL : CHECK_READ_NONE},
+                                          .unused = unused};
     const struct check_reporter reporter = {.ctx = findings, .problem = note_problem, .damage = note_damage};
     *findings = (struct findings){0};
     fixture_ok(check_run(f->repo, NULL, &options, &reporter, NULL, &result, &err), &err);

@@ -112,7 +112,8 @@ static void test_check__missing_blobs_are_told_once_and_files_each_time(void **s
     add_snapshot(f, 1, SECOND, 2);
     delete_file(f, STORE_INDEX, &first_index);
     struct check_result r = run_check(f, false, false, &found);
-    assert_int_equal(found.kinds[CHECK_BLOB_MISSING], 1 + 3); /* FIRST's root; the three blobs of a, which SECOND needs too */
+    assert_int_equal(found.kinds[CHECK_BLOB_MISSING],
+                     1 + 3); /* FIRST's root; the three blobs of a, which SECOND needs too */
     assert_string_equal(found.all_paths, "//\n/dir/a\n");
     assert_true(r.repair_index);
     fixture_free(f);
@@ -123,7 +124,8 @@ static void test_check__reports_malformed_trees(void **state)
     (void)state;
     static const char *const TREES[] = {
         "no tree at all",
-        "{\"nodes\":[{\"name\":\"b\",\"type\":\"file\",\"content\":[]},{\"name\":\"a\",\"type\":\"file\",\"content\":[]}]}\n",
+        "{\"nodes\":[{\"name\":\"b\",\"type\":\"file\",\"content\":[]},{\"name\":\"a\",\"type\":\"file\",\"content\":[]"
+        "}]}\n",
         "{\"nodes\":[{\"name\":\"d\",\"type\":\"dir\"}]}\n",
     };
     struct fixture *f = fixture_new(2);
@@ -276,8 +278,8 @@ static void test_check_subset__parses_parts_shares_and_sizes(void **state)
     assert_true(s.kind == CHECK_READ_PERCENT && s.percent > 2.4 && s.percent < 2.6);
     assert_int_equal(check_subset_parse("3M", &s, &err), 0);
     assert_true(s.kind == CHECK_READ_BYTES && s.bytes == 3 << 20);
-    static const char *const BAD[] = {"", "0/5", "6/5", "1/257", "1/", "/2", "1/2x", "0%", "101%", "-3%", "x%",
-                                      "0",  "-1",  "12X", "1/-2", "5%x"};
+    static const char *const BAD[] = {"",     "0/5", "6/5", "1/257", "1/", "/2",  "1/2x", "0%",
+                                      "101%", "-3%", "x%",  "0",     "-1", "12X", "1/-2", "5%x"};
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
         assert_int_equal(check_subset_parse(BAD[i], &s, &err), -1);
         assert_int_equal(err.code, ERR_USAGE);

@@ -132,7 +132,8 @@ static void test_forget__refuses_to_remove_the_last_snapshot_of_a_group(void **s
     struct strlist tags = {0};
     fill(f, a, b);
     strlist_add(&tags, "new"); /* host a has none of these */
-    struct forget_options options = {.policy = {.keep_tags = &tags, .keep_tag_count = 1}, .grouping = BY_HOST_AND_PATHS};
+    struct forget_options options = {.policy = {.keep_tags = &tags, .keep_tag_count = 1},
+                                     .grouping = BY_HOST_AND_PATHS};
     assert_int_equal(forget_run(f->repo, NULL, &options, &r, &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
     assert_non_null(strstr(err.message, "'a'"));

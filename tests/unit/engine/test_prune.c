@@ -282,7 +282,8 @@ static void test_prune__compresses_what_is_not_when_asked(void **state)
     struct id file, root;
     static unsigned char zeros[5000], noise[3000];
     assert_int_equal(crypto_random(noise, sizeof noise, &err), 0);
-    const struct raw_blob blobs[] = {{BLOB_DATA, zeros, sizeof zeros}, {BLOB_DATA, noise, sizeof noise}, {BLOB_DATA, "", 0}};
+    const struct raw_blob blobs[] = {
+        {BLOB_DATA, zeros, sizeof zeros}, {BLOB_DATA, noise, sizeof noise}, {BLOB_DATA, "", 0}};
     struct id pack = craft_pack(f, blobs, 3, false);
     index_now(f);
     struct writer *w = writer_new(f->repo, false, &err);
@@ -447,7 +448,8 @@ static int fake_free_space(struct store *s, uint64_t *bytes_out, struct err *err
     return 0;
 }
 
-static int fake_save(struct store *s, enum store_type type, const char *name, const void *p, size_t len, struct err *err)
+static int fake_save(struct store *s, enum store_type type, const char *name, const void *p, size_t len,
+                     struct err *err)
 {
     if (type == STORE_INDEX && tight_index_max > 0 && len > tight_index_max)
         return err_set(err, ERR_NO_SPACE, "the disk is full");

