@@ -1,6 +1,6 @@
 /*
- * A growing byte buffer with a maximum. Appending past the maximum stores nothing more and sets `overflow`; callers check
- * once, at the end. Not thread-safe.
+ * A growing byte buffer with a maximum. Appending past the maximum stores nothing more and sets `overflow`; callers
+ * check once, at the end. Not thread-safe.
  */
 #pragma once
 #include <stdbool.h>

@@ -41,10 +41,13 @@ static int set_message(struct err *err, enum err_code code, int errnum, const ch
     /* Arguments may point into the old message: build the new one beside it. */
     char text[ERR_MESSAGE_BYTES];
     vsnprintf(text, sizeof text, format, args);
-    size_t len = strlen(text);
-    if (errnum != 0 && len + 3 < sizeof text) {
+    if (errnum != 0) {
+        /* However long the path before it is, the reason must fit. */
         char reason[128];
-        snprintf(text + len, sizeof text - len, ": %s", strerror_r(errnum, reason, sizeof reason));
+        const char *why = strerror_r(errnum, reason, sizeof reason);
+        size_t len = strlen(text), room = sizeof text - strlen(why) - sizeof "…: ";
+        snprintf(text + (len < room ? len : room), sizeof text - (len < room ? len : room), "%s: %s",
+                 len < room ? "" : "…", why);
     }
     memcpy(err->message, text, sizeof text);
     return -1;

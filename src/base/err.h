@@ -2,10 +2,12 @@
  * Errors as values.
  *
  * A function that can fail returns int: 0 on success, -1 on failure, and takes `struct err *err` last. On failure the
- * error holds a code (what kind of thing went wrong: decides the exit status and whether a retry makes sense), the errno
- * where there was one, and a message complete enough to print. Callers that pass an error on add what they were doing
- * with err_wrap(), so that the message reads from the outside in:
+ * error holds a code (what kind of thing went wrong: decides the exit status and whether a retry makes sense), the
+ * errno where there was one, and a message complete enough to print. Callers that pass an error on add what they were
+ * doing with err_wrap(), so that the message reads from the outside in:
+ *
  *     cannot load index 'ff00': pack 'ab12': header is damaged
+ *
  * An `err` may be NULL where the caller does not care. Nothing here allocates; nothing needs to be freed.
  */
 #pragma once

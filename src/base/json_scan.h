@@ -1,6 +1,6 @@
 /*
- * A pull scanner for JSON that is read in bulk (trees, indexes): no document is built, strings are returned as slices of
- * the input, and unknown values are skipped. Small documents are read with jansson instead.
+ * A pull scanner for JSON that is read in bulk (trees, indexes): no document is built, strings are returned as slices
+ * of the input, and unknown values are skipped. Small documents are read with jansson instead.
  *
  * Errors are sticky: after the first malformed byte every call returns false or 0, and json_scan_failed() tells. Strict
  * RFC 8259 but for three leniencies that Go's encoder and decoder share: duplicate keys (the last wins, by the caller's

@@ -1,12 +1,14 @@
 /*
- * The fingerprint of a window b0 … b63 is (b0 x^504 + b1 x^496 + … + b63) mod P. One step takes a byte in and another out:
+ * The fingerprint of a window b0 … b63 is (b0 x^504 + b1 x^496 + … + b63) mod P. One step takes a byte in and another
+ * out:
  *
  *     d' = d x^8 + entering − leaving x^512   (mod P)
  *
- * All of it is XOR in GF(2): mod_table reduces d x^8, out_table holds leaving x^512 mod P. A step must wait for the table
- * lookup of the step before, some seven cycles of which the processor could use nearly all for something else. So the
- * search runs in LANES lanes over consecutive stretches of equal length, one step of each in turn: four times as fast.
- * A lane starts 64 bytes early to fill its window. The first cut is the first hit of the lowest lane that has one.
+ * All of it is XOR in GF(2): mod_table reduces d x^8, out_table holds leaving x^512 mod P. A step must wait for the
+ * table lookup of the step before, some seven cycles of which the processor could use nearly all for something else. So
+ * the search runs in LANES lanes over consecutive stretches of equal length, one step of each in turn: four times as
+ * fast. A lane starts 64 bytes early to fill its window. The first cut is the first hit of the lowest lane that has
+ * one.
  */
 #include "chunk/chunker.h"
 
@@ -91,7 +93,8 @@ static size_t search_simple(const struct chunker *c, const unsigned char *p, siz
     return n;
 }
 
-/* n = LANES × stretch. Inlined, so that a constant stretch makes the lanes' addresses constant offsets of one pointer. */
+/* n = LANES × stretch. Inlined, so that a constant stretch makes the lanes' addresses constant offsets of one pointer.
+ */
 static inline __attribute__((always_inline)) size_t search_lanes(const struct chunker *c, const unsigned char *p,
                                                                  ptrdiff_t stretch)
 {

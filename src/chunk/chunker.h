@@ -2,8 +2,8 @@
  * Content-defined cuts with a Rabin fingerprint over a 64-byte window.
  *
  * A chunk ends after the first byte where its length is ≥ min and the fingerprint of the last 64 bytes has its low
- * `mask_bits` bits all zero, or where its length is max. The window is empty (zeros) at the start of every chunk, but a cut
- * at ≥ min ≥ 64 depends on the last 64 bytes alone; that is what lets the search run in several lanes at once. The
+ * `mask_bits` bits all zero, or where its length is max. The window is empty (zeros) at the start of every chunk, but a
+ * cut at ≥ min ≥ 64 depends on the last 64 bytes alone; that is what lets the search run in several lanes at once. The
  * format's own parameters (CHUNKER_FORMAT) give the cuts that every other writer of the format makes.
  *
  * A chunker is immutable after chunker_init: any number of threads may use it.
@@ -37,6 +37,6 @@ int chunker_init(struct chunker *c, uint64_t polynomial, const struct chunker_pa
 /* Finds the end of the chunk that starts at data[0].
  *   data, len  the bytes available from the chunk's start on
  *   searched   how many of them an earlier call for this chunk has looked at (its len); 0 at first
- * Returns the chunk's length when the cut lies within len, or 0 when more bytes are needed (never when len ≥ max). At the
- * end of the input the caller takes what is left as the last chunk. */
+ * Returns the chunk's length when the cut lies within len, or 0 when more bytes are needed (never when len ≥ max). At
+ * the end of the input the caller takes what is left as the last chunk. */
 size_t chunker_cut(const struct chunker *c, const unsigned char *data, size_t len, size_t searched);

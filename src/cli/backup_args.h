@@ -28,8 +28,8 @@ struct backup_sources {
     struct strlist excludes; /* the patterns, as the snapshot records them */
     struct filter *filter;   /* NULL: none */
 };
-/* From the arguments and the --files-from kinds; where there are none, the agent's home with its excludes. Says on standard
- * error what it found. backup_sources_release() either way. */
+/* From the arguments and the --files-from kinds; where there are none, the agent's home with its excludes. Says on
+ * standard error what it found. backup_sources_release() either way. */
 int backup_sources_gather(struct cli *cli, const struct backup_args *args, int argc, char **argv,
                           struct backup_sources *out, struct err *err);
 void backup_sources_release(struct backup_sources *s);

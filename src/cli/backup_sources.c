@@ -156,7 +156,8 @@ static int add_files(struct filter *filter, const struct strlist *files, bool ig
     return 0;
 }
 
-/* out->excludes are there already: the agent's. What the user gives comes after them, so that '!pattern' can take one back. */
+/* out->excludes are there already: the agent's. What the user gives comes after them, so that '!pattern' can take one
+ * back. */
 static int build_filter(const struct backup_args *args, struct backup_sources *out, struct err *err)
 {
     strlist_copy(&out->excludes, &args->exclude);

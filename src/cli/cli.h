@@ -1,8 +1,9 @@
 /*
  * What every command gets: the global options, and the few ways in which commands talk to people and programs.
  *
- * Results go to standard output, everything else to standard error. With --json every line on standard output is one JSON document
- * (restic's shapes, `message_type`), errors too (on standard error, message_type "exit_error" or "error").
+ * Results go to standard output, everything else to standard error. With --json every line on standard output is one
+ * JSON document (restic's shapes, `message_type`), errors too (on standard error, message_type "exit_error" or
+ * "error").
  */
 #pragma once
 #include <stdbool.h>
@@ -16,25 +17,26 @@
 
 struct cli {
     /* global options */
-    const char *repository;         /* -r, --repo; then CLAWBACK_REPOSITORY, RESTIC_REPOSITORY, …, then the default */
+    const char *repository; /* -r, --repo; then CLAWBACK_REPOSITORY, RESTIC_REPOSITORY, …, then the default */
     const char *repository_file;
     const char *passphrase_file;    /* -p, --password-file */
     const char *passphrase_command; /* --password-command */
     const char *cache_dir;
-    const char *compression;        /* off, fastest, auto, better, max */
+    const char *compression;                           /* off, fastest, auto, better, max */
     uint64_t pack_size_bytes, limit_read, limit_write; /* bytes a second for the limits */
     int64_t cpus;
     uint64_t retry_lock_ms;
     bool json, quiet, no_cache, no_lock, no_color, help;
     int64_t verbose;
     /* state */
-    bool default_repository; /* cli_repository() took the default */
+    bool default_repository;             /* cli_repository() took the default */
     bool color_out, color_err, terminal; /* terminal: standard error is one, and neither --quiet nor --json was given */
     const struct command *command;
 };
 extern const struct option CLI_GLOBAL_OPTIONS[];
 
-/* The whole program but what belongs to the process (umask, signals): parses, runs the command, returns the exit status. */
+/* The whole program but what belongs to the process (umask, signals): parses, runs the command, returns the exit
+ * status. */
 int cli_main(int argc, char **argv);
 
 /* The default repository's path (XDG_DATA_HOME) and passphrase file (XDG_CONFIG_HOME). The caller frees them. */
@@ -43,16 +45,17 @@ char *cli_default_passphrase_file(void);
 
 /* The repository's location from option, environment or default; the caller frees it. */
 int cli_repository(struct cli *cli, char **out, struct err *err);
-/* The passphrase from file, command, environment, systemd credentials, the default file, or a prompt on the terminal; the caller
- * wipes and frees it. `confirm`: asked twice when it is prompted for. */
+/* The passphrase from file, command, environment, systemd credentials, the default file, or a prompt on the terminal;
+ * the caller wipes and frees it. `confirm`: asked twice when it is prompted for. */
 int cli_passphrase(struct cli *cli, bool confirm, char **out, struct err *err);
-/* A new passphrase for a key: from this file ("-": standard input), or when it is NULL prompted for twice. As above otherwise. */
+/* A new passphrase for a key: from this file ("-": standard input), or when it is NULL prompted for twice. As above
+ * otherwise. */
 int cli_new_passphrase(struct cli *cli, const char *file, char **out, struct err *err);
-/* Makes a strong passphrase of 32 characters (158 bits) and writes it, durably, mode 0600, into the file, which must not exist
- * (ERR_EXISTS). The caller wipes and frees *out. */
+/* Makes a strong passphrase of 32 characters (158 bits) and writes it, durably, mode 0600, into the file, which must
+ * not exist (ERR_EXISTS). The caller wipes and frees *out. */
 int cli_generate_passphrase(const char *file, char **out, struct err *err);
-/* What it takes to open the repository, gathered before anything slow begins: where it is (and that it is there), its passphrase,
- * cache and options. Zeroed: nothing. */
+/* What it takes to open the repository, gathered before anything slow begins: where it is (and that it is there), its
+ * passphrase, cache and options. Zeroed: nothing. */
 struct cli_access {
     struct store *store;
     char *passphrase, *cache_dir;
@@ -99,7 +102,8 @@ const char *cli_duration(uint64_t ns, char out[32]);
 const char *cli_count(uint64_t n, char out[32]);
 /* How many columns the UTF-8 text takes on a terminal (wide characters 2, combining ones 0). */
 size_t cli_text_columns(const char *text);
-/* Shortens the text in place to so many columns, ending it with "…". With keep_end, the beginning goes instead (paths). */
+/* Shortens the text in place to so many columns, ending it with "…". With keep_end, the beginning goes instead (paths).
+ */
 void cli_text_cut(char *text, size_t columns, bool keep_end);
 /* The width of the terminal behind the stream, or of COLUMNS; 80 where neither is known. */
 unsigned cli_columns(FILE *stream);
@@ -108,26 +112,33 @@ unsigned cli_columns(FILE *stream);
 struct cli_snapshot_filter {
     struct strlist hosts, tags, paths; /* tags: each a comma-separated list */
 };
-#define CLI_SNAPSHOT_FILTER_OPTIONS(type, member)                                                                     \
-    {.name = "host", .short_name = 'H', .kind = OPTION_LIST, .metavar = "NAME", .group = "Which snapshots",          \
-     .offset = offsetof(type, member) + offsetof(struct cli_snapshot_filter, hosts),                                  \
-     .help = "only snapshots of this host"},                                                                          \
-        {.name = "tag", .kind = OPTION_LIST, .metavar = "TAG[,TAG…]",                                                 \
-         .offset = offsetof(type, member) + offsetof(struct cli_snapshot_filter, tags),                               \
-         .help = "only snapshots that have all these tags; again for others"},                                        \
-    {                                                                                                                 \
-        .name = "path", .kind = OPTION_LIST, .metavar = "PATH",                                                       \
-        .offset = offsetof(type, member) + offsetof(struct cli_snapshot_filter, paths),                               \
-        .help = "only snapshots of this path; again for more, all must be in it"                                      \
+#define CLI_SNAPSHOT_FILTER_OPTIONS(type, member)                                       \
+    {.name = "host",                                                                    \
+     .short_name = 'H',                                                                 \
+     .kind = OPTION_LIST,                                                               \
+     .metavar = "NAME",                                                                 \
+     .group = "Which snapshots",                                                        \
+     .offset = offsetof(type, member) + offsetof(struct cli_snapshot_filter, hosts),    \
+     .help = "only snapshots of this host"},                                            \
+        {.name = "tag",                                                                 \
+         .kind = OPTION_LIST,                                                           \
+         .metavar = "TAG[,TAG…]",                                                       \
+         .offset = offsetof(type, member) + offsetof(struct cli_snapshot_filter, tags), \
+         .help = "only snapshots that have all these tags; again for others"},          \
+    {                                                                                   \
+        .name = "path", .kind = OPTION_LIST, .metavar = "PATH",                         \
+        .offset = offsetof(type, member) + offsetof(struct cli_snapshot_filter, paths), \
+        .help = "only snapshots of this path; again for more, all must be in it"        \
     }
 bool cli_snapshot_matches(const struct cli_snapshot_filter *f, const struct snapshot *s);
-/* "latest", a hex prefix, either followed by ":/path/below". The newest match of the filter for "latest". On success *out is a
- * copy that the caller releases; *subpath (may be NULL) the part after ':' (borrowed from spec) or NULL. */
+/* "latest", a hex prefix, either followed by ":/path/below". The newest match of the filter for "latest". On success
+ * *out is a copy that the caller releases; *subpath (may be NULL) the part after ':' (borrowed from spec) or NULL. */
 int cli_find_snapshot(struct cli *cli, struct repo *r, const char *spec, const struct cli_snapshot_filter *filter,
                       struct snapshot *out, const char **subpath, struct err *err);
 
-/* One live line on a terminal, redrawn 10 times a second by a thread of its own; nothing elsewhere. `draw` writes the line's text
- * (no newline) for the given width. cli_progress_stop clears the line; other cli_ output may come in between. */
+/* One live line on a terminal, redrawn 10 times a second by a thread of its own; nothing elsewhere. `draw` writes the
+ * line's text (no newline) for the given width. cli_progress_stop clears the line; other cli_ output may come in
+ * between. */
 struct cli_progress;
 typedef void cli_progress_draw(void *ctx, char *out, size_t cap, unsigned columns);
 struct cli_progress *cli_progress_start(struct cli *cli, cli_progress_draw *draw, void *ctx);

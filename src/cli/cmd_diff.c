@@ -62,12 +62,14 @@ static json_t *side_json(const struct diff_side *s)
                      (json_int_t)s->tree_blobs, "bytes", (json_int_t)s->bytes);
 }
 
+/* from, to: as they were given, as restic does it. */
 static void print_stats(struct cli *cli, const char *from, const char *to, const struct diff_stats *d)
 {
     if (cli->json) {
-        cli_json(cli, json_pack("{s:s, s:s, s:s, s:I, s:o, s:o}", "message_type", "statistics", "source_snapshot", from,
-                                "target_snapshot", to, "changed_files", (json_int_t)d->changed_files, "added",
-                                side_json(&d->added), "removed", side_json(&d->removed)));
+        cli_json(cli, json_pack("{s:s, s:o, s:o, s:I, s:o, s:o}", "message_type", "statistics", "source_snapshot",
+                                cli_json_string(from, strlen(from)), "target_snapshot", cli_json_string(to, strlen(to)),
+                                "changed_files", (json_int_t)d->changed_files, "added", side_json(&d->added), "removed",
+                                side_json(&d->removed)));
         return;
     }
     const struct diff_side *a = &d->added, *r = &d->removed;
@@ -110,7 +112,7 @@ static int compare(struct cli *cli, struct repo *repo, const struct diff_args *a
     struct diff_stats stats;
     int rc = diff_run(repo, &from_tree, &to_tree, &options, &stats, err);
     if (rc == 0)
-        print_stats(cli, from, to, &stats);
+        print_stats(cli, argv[0], argv[1], &stats);
     fflush(stdout);
     return rc;
 }

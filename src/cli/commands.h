@@ -1,6 +1,6 @@
 /*
- * Every command there is. A file cmd_NAME.c defines `const struct command cmd_NAME` (spaces become underscores) and commands.c
- * puts it into COMMANDS, in the order in which the help shows them.
+ * Every command there is. A file cmd_NAME.c defines `const struct command cmd_NAME` (spaces become underscores) and
+ * commands.c puts it into COMMANDS, in the order in which the help shows them.
  */
 #pragma once
 #include "cli/command.h"
@@ -31,4 +31,3 @@ extern const struct command cmd_stats;
 extern const struct command cmd_tag;
 extern const struct command cmd_unlock;
 extern const struct command cmd_version;
-

@@ -70,7 +70,8 @@ static void heading(const struct help_style *style, const char *text, struct buf
     buf_append_byte(out, '\n');
 }
 
-/* "  label      text", the text filled into the columns from `at` on; a label that is too long has a line of its own. */
+/* "  label      text", the text filled into the columns from `at` on; a label that is too long has a line of its own.
+ */
 static void entry(const struct help_style *style, const char *label, const char *text, size_t at, struct buf *out)
 {
     size_t columns = 2 + cli_text_columns(label);

@@ -1,6 +1,6 @@
 /*
- * What --help says, and the words that the man page shares with it. Everything is rendered from the tables into a buffer; nothing is
- * printed here.
+ * What --help says, and the words that the man page shares with it. Everything is rendered from the tables into a
+ * buffer; nothing is printed here.
  */
 #pragma once
 #include <stdbool.h>

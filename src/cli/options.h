@@ -18,16 +18,16 @@ struct parsed {
     int argc;
 };
 
-/* Parses argv[1 … argc). Global options are stored into `globals`, by their table. On ERR_USAGE (unknown command or option, a value
- * that is missing or wrong) the message is one complete line, with the nearest right spelling where one is near.
- * parsed_release() must be called either way. */
+/* Parses argv[1 … argc). Global options are stored into `globals`, by their table. On ERR_USAGE (unknown command or
+ * option, a value that is missing or wrong) the message is one complete line, with the nearest right spelling where one
+ * is near. parsed_release() must be called either way. */
 int options_parse(int argc, char **argv, const struct command *const *commands, const struct option *global_options,
                   void *globals, struct parsed *out, struct err *err);
 /* Frees the command's options (lists in them too). The globals' lists, if there are any, are the caller's. */
 void parsed_release(struct parsed *p);
 
-/* One value by its option's kind and limits into base + offset: for environment variables, which follow the same rules. `label`
- * names it in messages: "option '--cpus'". */
+/* One value by its option's kind and limits into base + offset: for environment variables, which follow the same rules.
+ * `label` names it in messages: "option '--cpus'". */
 int option_store(const struct option *o, const char *value, void *base, const char *label, struct err *err);
 
 /* "100", "64K", "10MiB", "2G" (powers of 1024). A bare number counts `unit`s. ERR_USAGE. */

@@ -1,6 +1,6 @@
 /*
- * The one live line on standard error, and the lock that keeps it apart from other output. For output.c and progress.c; commands use
- * cli.h.
+ * The one live line on standard error, and the lock that keeps it apart from other output. For output.c and progress.c;
+ * commands use cli.h.
  */
 #pragma once
 #include "cli/cli.h"

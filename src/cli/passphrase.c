@@ -30,8 +30,8 @@ static void wipe_and_release(struct buf *b)
     buf_release(b);
 }
 
-/* White space around a passphrase in a file or from a command is not part of it: an editor's newline must not matter, and
- * restic, which reads the same files, does the same. */
+/* White space around a passphrase in a file or from a command is not part of it: an editor's newline must not matter,
+ * and restic, which reads the same files, does the same. */
 static int take_trimmed(struct buf *text, const char *what, char **out, struct err *err)
 {
     static const char BLANKS[] = " \t\r\n\v\f";

@@ -1,6 +1,6 @@
 /*
- * The progress thread. Invariant: `stopping` and the condition are used under `mutex` only; draw and status are called without it,
- * from this thread only, so that they may take their time.
+ * The progress thread. Invariant: `stopping` and the condition are used under `mutex` only; draw and status are called
+ * without it, from this thread only, so that they may take their time.
  */
 #include <pthread.h>
 #include <signal.h>

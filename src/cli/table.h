@@ -1,5 +1,6 @@
 /*
- * Tables for people: columns aligned by what they hold, a ruled header, a footer. Cells may have several lines. Standard output.
+ * Tables for people: columns aligned by what they hold, a ruled header, a footer. Cells may have several lines.
+ * Standard output.
  */
 #pragma once
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * Text for people: UTF-8 and its width on a terminal, numbers, colours, filled paragraphs. Pure functions; cli.h declares those that
- * commands use.
+ * Text for people: UTF-8 and its width on a terminal, numbers, colours, filled paragraphs. Pure functions; cli.h
+ * declares those that commands use.
  */
 #pragma once
 #include <stddef.h>

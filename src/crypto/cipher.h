@@ -31,8 +31,8 @@ void cipher_free(struct cipher *c); /* wipes */
 
 /* Encrypts len bytes into out[0 … len+32). `plain` may be out+16 (in place), else must not overlap out. */
 int cipher_seal(struct cipher *c, const void *plain, size_t len, unsigned char *out, struct err *err);
-/* Verifies the tag, then decrypts sealed[0 … len) into out[0 … len-32). `out` may be sealed+16 (in place), else must not
- * overlap. On a wrong tag, or len < 32: -1, ERR_CORRUPT, and out is untouched. */
+/* Verifies the tag, then decrypts sealed[0 … len) into out[0 … len-32). `out` may be sealed+16 (in place), else must
+ * not overlap. On a wrong tag, or len < 32: -1, ERR_CORRUPT, and out is untouched. */
 int cipher_open(struct cipher *c, const unsigned char *sealed, size_t len, void *out, struct err *err);
 
 /* Cryptographically strong random bytes. */

@@ -6,12 +6,17 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/interrupt.h"
 #include "sink/repo_sink.h"
 #include "source/command.h"
+
+enum { FREE_MIN_BYTES = 64 << 10 }; /* with less no backup is begun */
 
 struct run {
     const struct backup_options *options;
@@ -81,8 +86,13 @@ static void set_up_reports(struct run *r)
 
 static int take_lock(struct run *r, struct err *err)
 {
+    uint64_t free_bytes;
     if (r->options->no_lock || r->options->dry_run)
         return 0;
+    /* A lock that does not fit would take the reserve, which is for those who make room. */
+    if ((r->repo->store->features & STORE_FREE_SPACE) && store_free_space(r->repo->store, &free_bytes, NULL) == 0 &&
+        free_bytes < FREE_MIN_BYTES)
+        return err_set(err, ERR_NO_SPACE, "repository '%s' is full", r->repo->store->location);
     return lock_begin(&r->lock, r->repo, false, r->options->retry_lock_ms, err);
 }
 
@@ -194,28 +204,73 @@ static int open_sink(struct run *r, struct err *err)
  * Storing.
  */
 
-/* One file, from standard input or a command, at the root of the snapshot. */
-static int push_stream(struct run *r, struct err *err)
+enum { NAME_MAX_BYTES = 255 };
+
+/* What all nodes of a streamed backup have in common. */
+static struct node stream_node(const struct run *r, const char *name, size_t len, enum node_type type, mode_t mode)
 {
-    const struct backup_options *o = r->options;
     const struct passwd *pw = getpwuid(getuid());
-    struct node node = {
-        .name = o->stdin_name,
-        .name_len = strlen(o->stdin_name),
-        .type = NODE_FILE,
-        .mode = 0644,
+    return (struct node){
+        .name = name,
+        .name_len = len,
+        .type = type,
+        .mode = node_mode_from_stat(mode),
         .mtime = r->made.time,
         .atime = r->made.time,
         .ctime = r->made.time,
         .uid = getuid(),
         .gid = getgid(),
         .user = pw != NULL ? pw->pw_name : NULL,
-        .links = 0,
     };
+}
+
+static int push_stream_file(struct run *r, const char *name, struct err *err)
+{
+    const struct backup_options *o = r->options;
     struct sink *sink = repo_sink_base(r->sink);
+    struct node node = stream_node(r, name, strlen(name), NODE_FILE, S_IFREG | 0644);
     struct sink_content *content =
         o->stdin_command != NULL ? command_content_new(o->stdin_command, 0) : command_content_stdin(STDIN_FILENO);
     return sink->ops->entry(sink, &node, r->made.paths.items[0], content, err);
+}
+
+/* One file, from standard input or a command; a name like "dumps/all.sql" puts it into directories. */
+static int push_stream(struct run *r, struct err *err)
+{
+    struct sink *sink = repo_sink_base(r->sink);
+    const char *name = r->made.paths.items[0] + 1;
+    size_t depth = 0;
+    int rc = 0;
+    for (const char *slash; rc == 0 && (slash = strchr(name, '/')) != NULL; name = slash + 1, depth++) {
+        struct node dir = stream_node(r, name, (size_t)(slash - name), NODE_DIR, S_IFDIR | 0755);
+        rc = sink->ops->dir_begin(sink, &dir, err);
+    }
+    if (rc == 0)
+        rc = push_stream_file(r, name, err);
+    for (; rc == 0 && depth > 0; depth--)
+        rc = sink->ops->dir_end(sink, err);
+    return rc;
+}
+
+/* The stream's place in the snapshot: absolute and clean, of names that a file can have. The caller frees it. */
+static char *stream_path(const char *name, struct err *err)
+{
+    char *rooted = os_path_join("/", name), *path = os_path_absolute(rooted);
+    free(rooted);
+    bool usable = path != NULL && path[1] != '\0';
+    for (const char *p = path; usable && p != NULL; p = strchr(p, '/')) {
+        p++;
+        if (strcspn(p, "/") > NAME_MAX_BYTES) {
+            err_set(err, ERR_USAGE, "the name '%.40s…' is too long for a file", p);
+            free(path);
+            return NULL;
+        }
+    }
+    if (usable)
+        return path;
+    free(path);
+    err_set(err, ERR_USAGE, "'%s' is no name for a file", name);
+    return NULL;
 }
 
 static int walk_and_store(struct run *r, struct err *err)
@@ -226,7 +281,8 @@ static int walk_and_store(struct run *r, struct err *err)
         rc = from_stdin(r->options) ? push_stream(r, err) : files_run(r->files, repo_sink_base(r->sink), err);
     if (rc == 0)
         rc = repo_sink_finish(r->sink, &r->made.tree, err);
-    /* A stream that failed must not leave a snapshot that looks complete: what is counted for files is an error here. */
+    /* A stream that failed must not leave a snapshot that looks complete: what is counted for files is an error here.
+     */
     if (rc == 0 && from_stdin(r->options) && r->first_unreadable.code != ERR_NONE) {
         if (err != NULL)
             *err = r->first_unreadable;
@@ -276,14 +332,16 @@ static bool nothing_changed(const struct run *r)
     return r->made.has_parent && id_equal(&r->parent.tree, &r->made.tree);
 }
 
-static void describe_snapshot(struct run *r)
+static int describe_snapshot(struct run *r, struct err *err)
 {
     const struct backup_options *o = r->options;
     const struct passwd *pw = getpwuid(getuid());
     snapshot_init(&r->made);
     r->made.time = o->time != NULL ? *o->time : r->started;
     if (from_stdin(o)) {
-        char *path = mem_printf("/%s", o->stdin_name);
+        char *path = stream_path(o->stdin_name, err);
+        if (path == NULL)
+            return -1;
         strlist_add(&r->made.paths, path);
         free(path);
     } else {
@@ -299,6 +357,7 @@ static void describe_snapshot(struct run *r)
     r->made.uid = getuid();
     r->made.gid = getgid();
     r->made.program_version = mem_strdup(o->program_version);
+    return 0;
 }
 
 static void fill_result(const struct run *r, bool saved, struct backup_result *out)
@@ -339,10 +398,10 @@ int backup_run(backup_open_fn *open, void *open_ctx, const struct backup_options
                     .started_ns = os_monotonic_ns()};
     bool save = !options->dry_run;
     set_up_reports(&r);
-    describe_snapshot(&r);
-
+    int rc = describe_snapshot(&r, err);
     /* Scanning starts first: it needs no key, and deriving the key takes a tenth of a second. */
-    int rc = from_stdin(options) ? 0 : files_new(&r.files, &options->files, &r.counting, err);
+    if (rc == 0 && !from_stdin(options))
+        rc = files_new(&r.files, &options->files, &r.counting, err);
     if (rc == 0)
         rc = open(open_ctx, &r.repo, err);
     if (rc == 0)

@@ -1,6 +1,6 @@
 /*
- * A set of small numbers (positions in the loaded index), one bit each. Setting and reading may happen from several threads
- * at once.
+ * A set of small numbers (positions in the loaded index), one bit each. Setting and reading may happen from several
+ * threads at once.
  */
 #pragma once
 #include <stdatomic.h>

@@ -1,6 +1,7 @@
 /*
- * The order of reading makes a check right also beside a running backup (with --no-lock): snapshots first, then the index, then
- * the listing of packs. A backup writes in the reverse order, so whatever a snapshot that we saw needs is there when we look.
+ * The order of reading makes a check right also beside a running backup (with --no-lock): snapshots first, then the
+ * index, then the listing of packs. A backup writes in the reverse order, so whatever a snapshot that we saw needs is
+ * there when we look.
  */
 #include "engine/check.h"
 
@@ -245,7 +246,8 @@ static int check_trees(struct check *c, struct err *err)
     return rc;
 }
 
-/* Counts duplicates and trees, and finds blobs that nobody needs. Copies of one blob follow each other; the walk marked the first. */
+/* Counts duplicates and trees, and finds blobs that nobody needs. Copies of one blob follow each other; the walk marked
+ * the first. */
 static void check_usage(struct check *c)
 {
     const struct index *ix = c->repo->index;

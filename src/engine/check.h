@@ -1,9 +1,10 @@
 /*
  * Checking a repository: is everything there that its snapshots need, and is it what it must be?
  *
- * The structure is always checked: index files load; every pack that the index names exists and has the size that its blobs
- * add up to; every snapshot loads; every tree loads and is well formed; every blob they need is in the index. Packs can be read on
- * top of that (all, or a part): see engine/verify.h. Packs of the wrong size are always read, to learn which blobs are lost.
+ * The structure is always checked: index files load; every pack that the index names exists and has the size that its
+ * blobs add up to; every snapshot loads; every tree loads and is well formed; every blob they need is in the index.
+ * Packs can be read on top of that (all, or a part): see engine/verify.h. Packs of the wrong size are always read, to
+ * learn which blobs are lost.
  */
 #pragma once
 #include <stdbool.h>
@@ -77,7 +78,8 @@ struct check_result {
     bool repair_index, repair_snapshots, prune; /* what would help */
 };
 
-/* r: open, its index not yet loaded. lock may be NULL. 0 when the check was carried through, whatever it found: see errors. */
+/* r: open, its index not yet loaded. lock may be NULL. 0 when the check was carried through, whatever it found: see
+ * errors. */
 int check_run(struct repo *r, struct lock *lock, const struct check_options *options,
               const struct check_reporter *reporter, struct engine_progress *progress, struct check_result *out,
               struct err *err);

@@ -22,7 +22,8 @@ struct damage {
 };
 typedef void damage_fn(void *ctx, const struct damage *d);
 
-/* Calls fn for every touched path, snapshot by snapshot in the list's order, paths in the order of the trees. Directories without
- * damage are entered once, however many snapshots share them. -1 only for an interrupt or a lost lock (may be NULL). */
+/* Calls fn for every touched path, snapshot by snapshot in the list's order, paths in the order of the trees.
+ * Directories without damage are entered once, however many snapshots share them. -1 only for an interrupt or a lost
+ * lock (may be NULL). */
 int damage_find(struct repo *r, struct lock *lock, const struct snapshot_list *snapshots, const struct bits *bad,
                 damage_fn *fn, void *ctx, struct err *err);

@@ -1,13 +1,13 @@
 /*
  * Invariants, at every moment, so also after a kill:
- *  1. Every pack that an index file names is on the store (or was missing before we came). An index that names a pack that is
- *     gone is not merely untidy: the next backup would take the pack's blobs for stored.
+ *  1. Every pack that an index file names is on the store (or was missing before we came). An index that names a pack
+ * that is gone is not merely untidy: the next backup would take the pack's blobs for stored.
  *  2. Every pack that is not to be dropped is named by an index file, if it was before.
- * Hence the order, group by group: write index files that name what the group's files name, less the dropped packs; remove the
- * group's files; remove the packs that no file names any more (`named` counts).
+ * Hence the order, group by group: write index files that name what the group's files name, less the dropped packs;
+ * remove the group's files; remove the packs that no file names any more (`named` counts).
  *
- * Space: files that name only dropped packs come first, since nothing has to be written for them. The others follow, smallest
- * first, in groups that fit into half of the free space, one file at the least.
+ * Space: files that name only dropped packs come first, since nothing has to be written for them. The others follow,
+ * smallest first, in groups that fit into half of the free space, one file at the least.
  */
 #include "engine/drop.h"
 

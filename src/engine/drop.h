@@ -21,11 +21,12 @@ int drop_unnamed_packs(struct repo *r, struct lock *lock, const struct stored_fi
                        struct engine_progress *progress, struct drop_result *out, struct err *err);
 
 /*
- * Removes these packs (sorted by ID; bytes 0: not on the store any more) from index and store. Index files that name none of
- * them stay as they are, unless merge_small: then many small ones become few. Adds to *out, also when it fails.
+ * Removes these packs (sorted by ID; bytes 0: not on the store any more) from index and store. Index files that name
+ * none of them stay as they are, unless merge_small: then many small ones become few. Adds to *out, also when it fails.
  *
- * Safe at any point: index files that replace others are durable before those are removed, and a pack is removed only when no index
- * file names it. ERR_NO_SPACE when not even the smallest index file can be rewritten; what needed no space is done then.
+ * Safe at any point: index files that replace others are durable before those are removed, and a pack is removed only
+ * when no index file names it. ERR_NO_SPACE when not even the smallest index file can be rewritten; what needed no
+ * space is done then.
  */
 int drop_packs(struct repo *r, struct lock *lock, const struct stored_file *packs, size_t count, bool merge_small,
                struct engine_progress *progress, struct drop_result *out, struct err *err);

@@ -1,5 +1,6 @@
 /*
- * Removing snapshots: by a policy, group by group, or by their IDs. Only snapshot files go; the space comes back with prune.
+ * Removing snapshots: by a policy, group by group, or by their IDs. Only snapshot files go; the space comes back with
+ * prune.
  */
 #pragma once
 #include <stdbool.h>
@@ -54,9 +55,9 @@ struct forget_result {
 };
 
 /*
- * lock: an exclusive one (NULL only in tests). ERR_USAGE, nothing changed: the policy is empty and there are no IDs; or the policy
- * would remove every snapshot of a group (only its ID takes the last one away). On another failure out->removed tells how far
- * it came.
+ * lock: an exclusive one (NULL only in tests). ERR_USAGE, nothing changed: the policy is empty and there are no IDs; or
+ * the policy would remove every snapshot of a group (only its ID takes the last one away). On another failure
+ * out->removed tells how far it came.
  */
 int forget_run(struct repo *r, struct lock *lock, const struct forget_options *options, struct forget_result *out,
                struct err *err);

@@ -1,7 +1,7 @@
 /*
- * Invariants: window[begin … begin+len) holds the pack's bytes from start on; everything before start+len has been hashed, in
- * order, when a hash is wanted. Bytes are hashed as they arrive, because callers decrypt in place. They are moved to the window's
- * beginning only when more is read, not for each blob.
+ * Invariants: window[begin … begin+len) holds the pack's bytes from start on; everything before start+len has been
+ * hashed, in order, when a hash is wanted. Bytes are hashed as they arrive, because callers decrypt in place. They are
+ * moved to the window's beginning only when more is read, not for each blob.
  */
 #include "engine/pack_stream.h"
 

@@ -10,8 +10,8 @@
 /* worker: 0 … threads-1. -1 ends the whole run: no further items are begun. */
 typedef int parallel_fn(void *ctx, unsigned worker, size_t item, struct err *err);
 
-/* Calls fn for every item 0 … count-1, in ascending order of beginning. Returns -1 with the first error that any of them
- * gave. Before each item an interrupt and a lost lock (lock may be NULL) end the run as errors. */
+/* Calls fn for every item 0 … count-1, in ascending order of beginning. Returns -1 with the first error that any of
+ * them gave. Before each item an interrupt and a lost lock (lock may be NULL) end the run as errors. */
 int parallel_run(unsigned threads, size_t count, struct lock *lock, parallel_fn *fn, void *ctx, struct err *err);
 
 /* How many threads work on this repository. */

@@ -1,17 +1,20 @@
 /*
- * A prune is safe at any moment, also when it is killed, when the disk fills up, or when something writes in spite of our lock:
+ * A prune is safe at any moment, also when it is killed, when the disk fills up, or when something writes in spite of
+ * our lock:
  *
- *  1. Nothing is changed before everything is known: all index files, all snapshots and all their trees were read, and every blob
- *     that they need lies in a pack that is there with the right size. Otherwise the prune refuses.
- *  2. What exists is listed in the order packs, index, snapshots, the reverse of what readers do: a backup that ran meanwhile is
- *     then either not in our listing of packs (its packs are safe), or it shows as a snapshot whose blobs we do not
- *     know (we refuse). Before the first removal snapshots and index files are listed again: if any came, we refuse.
- *  3. At every moment each needed blob is in a pack that is named by an index file, and no index file names a pack that is gone: new
- *     packs before the index that names them, new index files before the old ones go, and packs go last (engine/drop.c).
- *  4. Of a blob with several copies one is read and proven before the others count as superfluous; every blob that is copied into a
- *     new pack is proven. A damaged blob keeps its pack where it is.
- *  5. Space is freed before it is used: leftovers and packs in no index go first (nothing needs to be written), then dead packs, and only
- *     then are packs repacked, in batches that fit into half of what is free; a batch's old packs go before the next batch begins.
+ *  1. Nothing is changed before everything is known: all index files, all snapshots and all their trees were read, and
+ * every blob that they need lies in a pack that is there with the right size. Otherwise the prune refuses.
+ *  2. What exists is listed in the order packs, index, snapshots, the reverse of what readers do: a backup that ran
+ * meanwhile is then either not in our listing of packs (its packs are safe), or it shows as a snapshot whose blobs we
+ * do not know (we refuse). Before the first removal snapshots and index files are listed again: if any came, we refuse.
+ *  3. At every moment each needed blob is in a pack that is named by an index file, and no index file names a pack that
+ * is gone: new packs before the index that names them, new index files before the old ones go, and packs go last
+ * (engine/drop.c).
+ *  4. Of a blob with several copies one is read and proven before the others count as superfluous; every blob that is
+ * copied into a new pack is proven. A damaged blob keeps its pack where it is.
+ *  5. Space is freed before it is used: leftovers and packs in no index go first (nothing needs to be written), then
+ * dead packs, and only then are packs repacked, in batches that fit into half of what is free; a batch's old packs go
+ * before the next batch begins.
  *
  * After a kill the next prune finds packs in no index (5), or blobs that are stored twice (4), and cleans them up.
  */

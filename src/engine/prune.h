@@ -29,8 +29,8 @@ struct prune_options {
     size_t ignore_count;
 };
 
-/* Numbers of the plan (complete when `planned` is called) and of what was done. Bytes of blobs are as stored, with their entry in the
- * pack's header; bytes of packs are file sizes. */
+/* Numbers of the plan (complete when `planned` is called) and of what was done. Bytes of blobs are as stored, with
+ * their entry in the pack's header; bytes of packs are file sizes. */
 struct prune_result {
     uint64_t snapshots;
     uint64_t packs_before, bytes_before;
@@ -62,10 +62,10 @@ struct prune_reporter {
 /*
  * r: open, its index not loaded. lock: an exclusive one (NULL only in tests).
  *
- * -1 with nothing changed: a broken index file or missing or wrongly sized pack that is needed (ERR_CORRUPT, naming `repair index`), a
- * blob that a snapshot needs and no index has, a snapshot or tree that cannot be read, ERR_CHANGED when somebody wrote
- * meanwhile. -1 later (ERR_NO_SPACE, ERR_IO, ERR_LOCKED, ERR_INTERRUPTED): everything that snapshots need is still there, and
- * *out says what was done. 0 with packs_damaged > 0: done, but for those packs.
+ * -1 with nothing changed: a broken index file or missing or wrongly sized pack that is needed (ERR_CORRUPT, naming
+ * `repair index`), a blob that a snapshot needs and no index has, a snapshot or tree that cannot be read, ERR_CHANGED
+ * when somebody wrote meanwhile. -1 later (ERR_NO_SPACE, ERR_IO, ERR_LOCKED, ERR_INTERRUPTED): everything that
+ * snapshots need is still there, and *out says what was done. 0 with packs_damaged > 0: done, but for those packs.
  */
 int prune_run(struct repo *r, struct lock *lock, const struct prune_options *options,
               const struct prune_reporter *reporter, struct engine_progress *progress, struct prune_result *out,

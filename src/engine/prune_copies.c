@@ -74,7 +74,8 @@ static bool better(const struct choice *c, uint32_t a, uint32_t b)
     return c->firm[a] != c->firm[b] ? c->firm[a] > c->firm[b] : a < b;
 }
 
-/* The best copy in a sound pack that was not tried yet; SIZE_MAX when there is none left. `tried` has one entry a copy. */
+/* The best copy in a sound pack that was not tried yet; SIZE_MAX when there is none left. `tried` has one entry a copy.
+ */
 static size_t best_copy(const struct choice *c, size_t first, size_t end, const bool *tried)
 {
     const struct index *ix = c->plan->repo->index;

@@ -115,7 +115,8 @@ static bool is_small(const struct prune_plan *plan, const struct plan_pack *pack
     return pack->bytes < (uint64_t)target / 5 * 4;
 }
 
-/* Whether it must be repacked however little that saves: mixed packs and trees (readers want those dense), and what was asked for. */
+/* Whether it must be repacked however little that saves: mixed packs and trees (readers want those dense), and what was
+ * asked for. */
 static bool is_urgent(const struct decision *d, const struct plan_pack *pack)
 {
     const struct prune_options *o = d->plan->options;

@@ -38,8 +38,9 @@ struct prune_plan {
     size_t unreferenced_count;
 };
 
-/* Chooses copies (reading them where a blob has several) and decides the packs' fates. Fills in the plan's part of `result`. `files`: the
- * listing of packs. ERR_CORRUPT when a pack with a needed blob is missing or of the wrong size. */
+/* Chooses copies (reading them where a blob has several) and decides the packs' fates. Fills in the plan's part of
+ * `result`. `files`: the listing of packs. ERR_CORRUPT when a pack with a needed blob is missing or of the wrong size.
+ */
 int prune_plan_make(struct prune_plan *plan, struct repo *r, struct lock *lock, const struct prune_options *options,
                     const struct stored_files *files, struct bits *used, const struct prune_reporter *reporter,
                     struct prune_result *result, struct err *err);

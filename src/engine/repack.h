@@ -32,6 +32,6 @@ struct repack_pack {
     bool failed; /* out: could not be copied whole */
 };
 
-/* Puts every blob of these packs that `keep` has into the writer. Damage makes the pack `failed`; -1 when the writer failed or the
- * work was stopped. Nothing is durable before writer_flush(). */
+/* Puts every blob of these packs that `keep` has into the writer. Damage makes the pack `failed`; -1 when the writer
+ * failed or the work was stopped. Nothing is durable before writer_flush(). */
 int repack_run(const struct repack *job, struct writer *w, struct repack_pack *packs, size_t count, struct err *err);

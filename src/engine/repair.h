@@ -20,26 +20,26 @@ struct repair_index_options {
 
 struct repair_index_result {
     uint64_t index_files, index_broken, index_removed, index_written;
-    uint64_t packs, packs_kept; /* packs on the store; those whose index entries are right */
-    uint64_t packs_added;       /* read, and taken into the index */
-    uint64_t packs_missing;     /* were named by the index, and are not there */
-    uint64_t packs_damaged;     /* cannot be read, and are in no index now; still on the store */
-    uint64_t blobs_salvaged;    /* of those, by what the index said of them: copied into new packs */
-    uint64_t
-        packs_header_damaged; /* read_all_packs: cannot be read, but an index file describes them rightly: kept as described */
+    uint64_t packs, packs_kept;    /* packs on the store; those whose index entries are right */
+    uint64_t packs_added;          /* read, and taken into the index */
+    uint64_t packs_missing;        /* were named by the index, and are not there */
+    uint64_t packs_damaged;        /* cannot be read, and are in no index now; still on the store */
+    uint64_t blobs_salvaged;       /* of those, by what the index said of them: copied into new packs */
+    uint64_t packs_header_damaged; /* read_all_packs: cannot be read, but an index file describes them rightly: kept as
+                                      described */
 };
 
 struct repair_reporter {
     void *ctx;
-    /* A line about one pack, index file, snapshot or path: what is wrong with it, what becomes of it. From any thread, one at a
-     * time. */
+    /* A line about one pack, index file, snapshot or path: what is wrong with it, what becomes of it. From any thread,
+     * one at a time. */
     void (*finding)(void *ctx, const char *message);
 };
 
-/* r: open. lock: an exclusive one (NULL only in tests). Entries of packs that are there with the size that they add up to are taken
- * from the index files as they are; other packs are asked for their headers. Of a pack that has none, what the index files describe and
- * what still proves good is copied into new packs. New index files are durable before wrong ones are removed; packs are never
- * touched. r->index is not loaded afterwards. */
+/* r: open. lock: an exclusive one (NULL only in tests). Entries of packs that are there with the size that they add up
+ * to are taken from the index files as they are; other packs are asked for their headers. Of a pack that has none, what
+ * the index files describe and what still proves good is copied into new packs. New index files are durable before
+ * wrong ones are removed; packs are never touched. r->index is not loaded afterwards. */
 int repair_index_run(struct repo *r, struct lock *lock, const struct repair_index_options *options,
                      const struct repair_reporter *reporter, struct engine_progress *progress,
                      struct repair_index_result *out, struct err *err);
@@ -78,9 +78,9 @@ struct repair_snapshots_reporter {
 };
 
 /*
- * A file that misses blobs keeps the others (and the size that they have); a directory whose tree is lost becomes empty. Snapshots
- * that this changes are stored anew, with the tag `repaired` and `original` set to the ID of the broken one, which stays unless
- * `forget`. Keys of nodes that we do not know are kept. r's index is loaded here.
+ * A file that misses blobs keeps the others (and the size that they have); a directory whose tree is lost becomes
+ * empty. Snapshots that this changes are stored anew, with the tag `repaired` and `original` set to the ID of the
+ * broken one, which stays unless `forget`. Keys of nodes that we do not know are kept. r's index is loaded here.
  */
 int repair_snapshots_run(struct repo *r, struct lock *lock, const struct repair_snapshots_options *options,
                          const struct repair_snapshots_reporter *reporter, struct engine_progress *progress,

@@ -1,6 +1,6 @@
 /*
- * Order: read everything, write new index files, remove those that are wrong. Until the last step the old index is untouched, and
- * afterwards the new one is durable; packs are only ever read.
+ * Order: read everything, write new index files, remove those that are wrong. Until the last step the old index is
+ * untouched, and afterwards the new one is durable; packs are only ever read.
  */
 #include "engine/repair.h"
 
@@ -211,7 +211,8 @@ static bool read_blob(struct repair *r, const struct stored_file *pack, const st
     return repo_open_blob(r->repo, r->codecs[0], &place, scratch->data, plain, NULL) == 0;
 }
 
-/* A pack that was cut short or overwritten may still hold good blobs. They go into new packs, and the old one is in no index then. */
+/* A pack that was cut short or overwritten may still hold good blobs. They go into new packs, and the old one is in no
+ * index then. */
 static int salvage_pack(struct repair *r, const struct stored_file *pack, const struct pack_blob *blobs, size_t count,
                         struct err *err)
 {
@@ -236,8 +237,8 @@ static int salvage_pack(struct repair *r, const struct stored_file *pack, const 
     return rc;
 }
 
-/* What a file that must go says rightly, and nothing else says, is carried over. That includes packs whose own headers turned out to be
- * unreadable although the file describes them rightly: their blobs may well be whole. */
+/* What a file that must go says rightly, and nothing else says, is carried over. That includes packs whose own headers
+ * turned out to be unreadable although the file describes them rightly: their blobs may well be whole. */
 static int carry_pack(void *ctx, const struct id *pack_id, const struct pack_blob *blobs, size_t count, struct err *err)
 {
     struct repair *r = ctx;

@@ -1,5 +1,6 @@
 /*
- * Order: all new trees, then the index (writer_flush), then the new snapshots, and only then, if asked, the broken ones go.
+ * Order: all new trees, then the index (writer_flush), then the new snapshots, and only then, if asked, the broken ones
+ * go.
  */
 #include "engine/repair.h"
 

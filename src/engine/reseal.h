@@ -1,6 +1,6 @@
 /*
- * Sealing blobs besides the writer: prune compresses what is stored uncompressed (a repository that was of version 1 once), and repair
- * stores blobs that the index knows but that are lost. One thread.
+ * Sealing blobs besides the writer: prune compresses what is stored uncompressed (a repository that was of version 1
+ * once), and repair stores blobs that the index knows but that are lost. One thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -18,6 +18,7 @@ enum reseal_how {
     RESEAL_SHORTER,  /* compressed where that makes it shorter; else *out is NULL and the blob as it was */
     RESEAL_COMPRESS, /* compressed in any case */
 };
-/* Seals plaintext (len > 0 unless RESEAL_PLAIN). Fills in blob's length and raw_length; *out is borrowed until the next call. */
+/* Seals plaintext (len > 0 unless RESEAL_PLAIN). Fills in blob's length and raw_length; *out is borrowed until the next
+ * call. */
 int resealer_seal(struct resealer *s, const void *plain, size_t len, enum reseal_how how, struct pack_blob *blob,
                   const unsigned char **out, struct err *err);

@@ -147,7 +147,8 @@ enum restore_outcome restore_file_compare(struct restore_worker *w, struct rdir 
                                           size_t plan);
 bool restore_is_large(const struct node *node);
 
-/* restore_sidecars.c: after a file, removes a -wal, -shm or -journal beside it that belongs to the database it replaced. */
+/* restore_sidecars.c: after a file, removes a -wal, -shm or -journal beside it that belongs to the database it
+ * replaced. */
 void restore_sidecars(struct restore *r, struct rdir *dir, const struct node *n, enum restore_outcome outcome);
 
 /* restore_content.c */

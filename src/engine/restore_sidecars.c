@@ -1,7 +1,8 @@
 /*
- * What a database left beside itself. A snapshot holds a SQLite database as one whole file; a -wal or -journal that lies in
- * the target belongs to the database that was there before. SQLite would apply it to the restored one, and so undo the
- * restore or destroy it. Hence such files go, whenever what stands in their database's place is what the snapshot says.
+ * What a database left beside itself. A snapshot holds a SQLite database as one whole file; a -wal or -journal that
+ * lies in the target belongs to the database that was there before. SQLite would apply it to the restored one, and so
+ * undo the restore or destroy it. Hence such files go, whenever what stands in their database's place is what the
+ * snapshot says.
  */
 #include <errno.h>
 #include <fcntl.h>

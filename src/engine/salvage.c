@@ -1,6 +1,6 @@
 /*
- * Directories are left in the order in which they end: when one is left, the nodes of its subdirectories already name their new trees. A
- * changed node is its old JSON with one or two members replaced (engine/node_patch.h).
+ * Directories are left in the order in which they end: when one is left, the nodes of its subdirectories already name
+ * their new trees. A changed node is its old JSON with one or two members replaced (engine/node_patch.h).
  */
 #include "engine/salvage.h"
 
@@ -90,7 +90,8 @@ static void report_path(struct salvage *s, const char *path, bool is_dir, size_t
  * Storing trees.
  */
 
-/* The writer takes what the index knows for stored. A tree that is known and lost (the empty one is a likely case) is stored past it. */
+/* The writer takes what the index knows for stored. A tree that is known and lost (the empty one is a likely case) is
+ * stored past it. */
 static int store_lost_tree(struct salvage *s, const struct id *id, struct err *err)
 {
     struct pack_blob blob = {.id = *id, .type = BLOB_TREE};
@@ -219,7 +220,8 @@ static int visit_node(struct salvage *s, struct node *node, struct err *err)
     return 0;
 }
 
-/* The open directory is done: its new tree, if it has one, goes into its parent's node, which is the one before `next`. */
+/* The open directory is done: its new tree, if it has one, goes into its parent's node, which is the one before `next`.
+ */
 static int leave(struct salvage *s, struct err *err)
 {
     struct tree_frame *f = tree_stack_top(&s->stack);

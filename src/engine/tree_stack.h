@@ -1,6 +1,6 @@
 /*
- * A walk down one snapshot, one directory after another, that knows the path it is at. The chain of open trees lies on the
- * heap, so that the depth of a tree is no matter. One thread.
+ * A walk down one snapshot, one directory after another, that knows the path it is at. The chain of open trees lies on
+ * the heap, so that the depth of a tree is no matter. One thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -26,8 +26,8 @@ struct tree_stack {
 
 void tree_stack_init(struct tree_stack *s);
 void tree_stack_release(struct tree_stack *s);
-/* Opens the tree of a directory called `name` in the one that is open (name is ignored for the first). On failure nothing is
- * pushed. Pointers into `frames` do not survive a push. */
+/* Opens the tree of a directory called `name` in the one that is open (name is ignored for the first). On failure
+ * nothing is pushed. Pointers into `frames` do not survive a push. */
 int tree_stack_push(struct tree_stack *s, struct repo *r, struct codec *c, const struct id *tree, const char *name,
                     size_t name_len, struct err *err);
 void tree_stack_pop(struct tree_stack *s);

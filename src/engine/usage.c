@@ -1,7 +1,7 @@
 /*
- * Invariants, under `mutex`: `pending` holds positions of trees that nobody has loaded yet, each at most once in the whole walk
- * (its bit in `used` is set by the one who pushes it). `active` workers are inside a tree and may still push. The walk is over
- * when nothing is pending and nobody is active.
+ * Invariants, under `mutex`: `pending` holds positions of trees that nobody has loaded yet, each at most once in the
+ * whole walk (its bit in `used` is set by the one who pushes it). `active` workers are inside a tree and may still
+ * push. The walk is over when nothing is pending and nobody is active.
  */
 #include "engine/usage.h"
 

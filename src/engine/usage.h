@@ -1,5 +1,6 @@
 /*
- * Which blobs do these trees need? A parallel walk that loads each tree once and keeps one bit per entry of the loaded index.
+ * Which blobs do these trees need? A parallel walk that loads each tree once and keeps one bit per entry of the loaded
+ * index.
  */
 #pragma once
 #include <stddef.h>
@@ -19,11 +20,11 @@ struct usage_reporter {
 };
 
 /*
- * Walks everything below the roots (IDs of trees). For each blob needed, sets the bit at index_position(): of a blob with several
- * copies, the first one's. `used` has index_loaded_count() bits and is cleared by the caller.
+ * Walks everything below the roots (IDs of trees). For each blob needed, sets the bit at index_position(): of a blob
+ * with several copies, the first one's. `used` has index_loaded_count() bits and is cleared by the caller.
  *
- * Without a reporter the first damage ends the walk: ERR_CORRUPT, naming the blob. With one, only an interrupt or a lost lock
- * (lock may be NULL) do. progress counts trees.
+ * Without a reporter the first damage ends the walk: ERR_CORRUPT, naming the blob. With one, only an interrupt or a
+ * lost lock (lock may be NULL) do. progress counts trees.
  */
 int usage_walk(struct repo *r, struct lock *lock, const struct id *roots, size_t root_count, struct bits *used,
                const struct usage_reporter *reporter, struct engine_progress *progress, struct err *err);

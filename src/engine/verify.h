@@ -1,6 +1,6 @@
 /*
- * Reads packs whole and proves every byte of them: the name is the hash of the contents, the header says what the index says,
- * every blob decrypts, decompresses and hashes to its ID. Memory: one window and one blob a thread.
+ * Reads packs whole and proves every byte of them: the name is the hash of the contents, the header says what the index
+ * says, every blob decrypts, decompresses and hashes to its ID. Memory: one window and one blob a thread.
  */
 #pragma once
 #include <stddef.h>
@@ -23,8 +23,9 @@ struct verify_reporter {
 };
 
 /*
- * packs: numbers in r->index of packs that are in `files`. Sets the bit of every entry whose blob cannot be read. -1 only for an
- * interrupt, a lost lock (may be NULL) or lack of resources; damage is reported. progress counts packs and bytes.
+ * packs: numbers in r->index of packs that are in `files`. Sets the bit of every entry whose blob cannot be read. -1
+ * only for an interrupt, a lost lock (may be NULL) or lack of resources; damage is reported. progress counts packs and
+ * bytes.
  */
 int verify_packs(struct repo *r, struct lock *lock, const uint32_t *packs, size_t count, const struct pack_blobs *blobs,
                  const struct stored_files *files, struct bits *bad, const struct verify_reporter *reporter,

@@ -35,8 +35,8 @@ void os_clock_set(const struct timespec *fixed)
 }
 
 /*
- * Calendar days from the epoch, proleptic Gregorian (the usual era arithmetic: 400 years have 146,097 days; years start in
- * March so that the leap day is the last of its year).
+ * Calendar days from the epoch, proleptic Gregorian (the usual era arithmetic: 400 years have 146,097 days; years start
+ * in March so that the leap day is the last of its year).
  */
 static void civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned *day)
 {
@@ -61,9 +61,9 @@ static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
     return era * 146097 + (int64_t)doe - 719468;
 }
 
-/* The zone's offset at an instant. Offsets change on quarter hours only, so an answer holds for its quarter hour: asking the C
- * library takes a lock and much longer than the rest of formatting. A few answers are kept, for the times of one file are
- * seldom near each other. */
+/* The zone's offset at an instant. Offsets change on quarter hours only, so an answer holds for its quarter hour:
+ * asking the C library takes a lock and much longer than the rest of formatting. A few answers are kept, for the times
+ * of one file are seldom near each other. */
 static long utc_offset(time_t t)
 {
     enum { SLOTS = 16 };

@@ -13,9 +13,9 @@ void os_sleep_ms(uint64_t ms);
 void os_clock_set(const struct timespec *fixed);
 
 enum { OS_TIME_BYTES = 40 };
-/* RFC 3339 with nanoseconds, trailing zeros trimmed, in the local zone's offset at that instant, "Z" for UTC; the year is
- * clamped to 0..9999 (Go's time.Time JSON form). Thread-safe and fast for times that lie near each other. Returns the
- * length without the NUL. */
+/* RFC 3339 with nanoseconds, trailing zeros trimmed, in the local zone's offset at that instant, "Z" for UTC; the year
+ * is clamped to 0..9999 (Go's time.Time JSON form). Thread-safe and fast for times that lie near each other. Returns
+ * the length without the NUL. */
 size_t os_time_format(const struct timespec *t, char out[OS_TIME_BYTES]);
 /* The reverse, any offset. 0, or -1 when it is no such time. */
 int os_time_parse(const char *s, size_t len, struct timespec *out);

@@ -15,16 +15,16 @@ int os_pwrite_full(int fd, const void *p, size_t len, off_t offset);
 
 /* Appends the whole file to out, whose maximum bounds it. */
 int os_read_file(const char *path, struct buf *out, struct err *err);
-/* Writes a file that is either wholly there or not at all: temporary name in the same directory, fsync, rename, fsync of
- * the directory. An existing file is replaced. */
+/* Writes a file that is either wholly there or not at all: temporary name in the same directory, fsync, rename, fsync
+ * of the directory. An existing file is replaced. */
 int os_write_file_atomic(const char *path, const void *p, size_t len, mode_t mode, struct err *err);
 /* mkdir -p. Directories that it makes get `mode`. */
 int os_make_dirs(const char *path, mode_t mode, struct err *err);
 int os_fsync_dir(const char *path, struct err *err);
 /* "a" + "b" → "a/b" (no doubled slash). The caller frees it. */
 char *os_path_join(const char *dir, const char *name);
-/* Absolute and lexically clean ("." and ".." and doubled slashes resolved, symlinks not). The caller frees it; NULL with
- * errno when the working directory cannot be found. */
+/* Absolute and lexically clean ("." and ".." and doubled slashes resolved, symlinks not). The caller frees it; NULL
+ * with errno when the working directory cannot be found. */
 char *os_path_absolute(const char *path);
 /* "~" and "~/x" of the current user (HOME, else the password database). The caller frees it. */
 char *os_path_expand_home(const char *path);

@@ -13,8 +13,8 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-/* Programs that share a repository with us, restic among them, probe whether the holder of a lock is alive by sending it SIGHUP. Only
- * the one that comes from the system, because the terminal is gone, asks us to stop. */
+/* Programs that share a repository with us, restic among them, probe whether the holder of a lock is alive by sending
+ * it SIGHUP. Only the one that comes from the system, because the terminal is gone, asks us to stop. */
 static void on_hangup(int number, siginfo_t *info, void *context)
 {
     (void)context;

@@ -15,7 +15,8 @@ unsigned os_cpu_count(void);
 /* queue_max: how many tasks may wait before pool_submit blocks. Threads start with all signals blocked. */
 struct pool *pool_new(unsigned threads, size_t queue_max);
 unsigned pool_size(const struct pool *p);
-/* Blocks while the queue is full. Must not be called from a task (it could wait for itself); tasks use pool_try_submit. */
+/* Blocks while the queue is full. Must not be called from a task (it could wait for itself); tasks use pool_try_submit.
+ */
 void pool_submit(struct pool *p, pool_fn *fn, void *arg);
 /* False, and nothing done, when the queue is full. */
 bool pool_try_submit(struct pool *p, pool_fn *fn, void *arg);

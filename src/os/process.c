@@ -1,7 +1,7 @@
 /*
  * Invariants:
- * - the child is reaped in one place, reap(), after which pid is not signalled any more: until then neither it nor its group's
- *   number can belong to somebody else;
+ * - the child is reaped in one place, reap(), after which pid is not signalled any more: until then neither it nor its
+ * group's number can belong to somebody else;
  * - out_fd and err_fd are -1 once they are at their end; nothing is read from them but by pump().
  *
  * posix_spawn is used since it does between fork and exec only what is safe there, and reports a failing exec itself.
@@ -42,7 +42,8 @@ struct process {
     struct buf words;   /* the end of its standard error */
 };
 
-/* ------------------------------------------------------------------------------------------------------------ starting */
+/* ------------------------------------------------------------------------------------------------------------ starting
+ */
 
 /* A pipe with both ends close-on-exec and above the standard descriptors, so that these can be set up in any order. */
 static int make_pipe(int ends[2])
@@ -237,7 +238,8 @@ int process_start(struct process **out, const struct process_options *options, s
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------- reading, waiting */
+/* ------------------------------------------------------------------------------------------------------- reading,
+ * waiting */
 
 /* Keeps what standard error has to say just now; only the end of it all. */
 static void take_words(struct process *p)
@@ -424,7 +426,8 @@ const char *process_stderr(struct process *p)
     return buf_cstr(&p->words);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- stopping */
+/* -------------------------------------------------------------------------------------------------------------
+ * stopping */
 
 static void send_signal(const struct process *p, int number)
 {

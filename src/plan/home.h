@@ -2,10 +2,11 @@
  * Finding an agent's home (OpenClaw and its older names) and what belongs to it.
  *
  * Looked at, in this order: OPENCLAW_STATE_DIR, OPENCLAW_CONFIG_PATH (and their older CLAWDBOT_ names), OPENCLAW_HOME,
- * OPENCLAW_PROFILE, then ~/.openclaw, ~/.clawdbot, ~/.moltbot, and each of them with -PROFILE behind it. All that is there
- * is taken, since what one setting hides may still hold the only copy of something. The configuration (openclaw.json,
- * clawdbot.json, moltbot.json) is JSON5; workspaces, agent directories and $include files that lie outside the state
- * directory are added. Symlinks are resolved, and what several names lead to is taken once. Reads files; writes nothing.
+ * OPENCLAW_PROFILE, then ~/.openclaw, ~/.clawdbot, ~/.moltbot, and each of them with -PROFILE behind it. All that is
+ * there is taken, since what one setting hides may still hold the only copy of something. The configuration
+ * (openclaw.json, clawdbot.json, moltbot.json) is JSON5; workspaces, agent directories and $include files that lie
+ * outside the state directory are added. Symlinks are resolved, and what several names lead to is taken once. Reads
+ * files; writes nothing.
  */
 #pragma once
 #include "base/err.h"
@@ -14,8 +15,8 @@
 struct agent_home {
     /* State directories, absolute, without symlinks. Where there is only a configuration file: that file. */
     struct strlist roots;
-    /* Workspaces, agent directories, configuration and included files that are not below a root, and the symlinks that led to
-     * something. */
+    /* Workspaces, agent directories, configuration and included files that are not below a root, and the symlinks that
+     * led to something. */
     struct strlist outside;
     /* All that the configurations name and that exist, below a root or not. */
     struct strlist workspaces, agent_dirs;
@@ -27,13 +28,14 @@ struct agent_home {
 int agent_home_find(struct agent_home *out, struct err *err);
 void agent_home_release(struct agent_home *h);
 
-/* The patterns (source/filter.h) that keep rebuildable caches, locks, editor temporaries and .ssh out of a home's backup, at
- * any depth, each with its reason. Ends with a NULL pattern. (Sockets are never backed up anyway.) */
+/* The patterns (source/filter.h) that keep rebuildable caches, locks, editor temporaries and .ssh out of a home's
+ * backup, at any depth, each with its reason. Ends with a NULL pattern. (Sockets are never backed up anyway.) */
 struct agent_exclude {
     const char *pattern, *why;
 };
 extern const struct agent_exclude AGENT_EXCLUDES[];
-/* Excludes that hold only in a state directory (cache/, npm/, tools/, lock files …), appended as anchored patterns. To be
- * added to a filter behind AGENT_EXCLUDES: where a root or workspace itself lies in a directory of such a name, '!' takes
- * that back. Never matches a workspace, an agent directory or what is in it, lock files of packages (yarn.lock …) included. */
+/* Excludes that hold only in a state directory (cache/, npm/, tools/, lock files …), appended as anchored patterns. To
+ * be added to a filter behind AGENT_EXCLUDES: where a root or workspace itself lies in a directory of such a name, '!'
+ * takes that back. Never matches a workspace, an agent directory or what is in it, lock files of packages (yarn.lock …)
+ * included. */
 void agent_home_excludes(const struct agent_home *h, struct strlist *out);

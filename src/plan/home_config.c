@@ -109,8 +109,8 @@ static json_t *load(const struct reading *r, const char *path)
 
 static json_t *resolve(struct reading *r, json_t *value, const char *file);
 
-/* OpenClaw's rule: objects are merged, arrays put one behind the other, of anything else the later one counts. Takes both
- * references. */
+/* OpenClaw's rule: objects are merged, arrays put one behind the other, of anything else the later one counts. Takes
+ * both references. */
 static json_t *merge(json_t *under, json_t *over)
 {
     const char *key;

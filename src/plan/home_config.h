@@ -1,6 +1,6 @@
 /*
- * What an agent's configuration file says about where things are. Knows OpenClaw's configuration, JSON5 with $include, but not
- * where such files lie.
+ * What an agent's configuration file says about where things are. Knows OpenClaw's configuration, JSON5 with $include,
+ * but not where such files lie.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,14 +15,14 @@ struct home_config {
     struct strlist includes; /* files named by $include, also those that could not be read */
 };
 /* Reads the file at `path` (absolute) and what it includes: agents.defaults.workspace, and workspace and agentDir of
- * agents.list[] and agents.entries{}; of the oldest form agent.workspace and routing.agents{}. Relative paths count from the
- * directory of `path`, those of $include from the including file's. Appends to `out` (zeroed before its first use), and to
- * `notes` what could not be read or understood. */
+ * agents.list[] and agents.entries{}; of the oldest form agent.workspace and routing.agents{}. Relative paths count
+ * from the directory of `path`, those of $include from the including file's. Appends to `out` (zeroed before its first
+ * use), and to `notes` what could not be read or understood. */
 void home_config_read(const char *path, const char *user_home, struct home_config *out, struct strlist *notes);
 void home_config_release(struct home_config *c);
 
-/* "~" and "~/x" with user_home for "~"; a relative path counts from `base`; the result is absolute and clean, without the blanks
- * around it. `base` must be absolute. The caller frees it. */
+/* "~" and "~/x" with user_home for "~"; a relative path counts from `base`; the result is absolute and clean, without
+ * the blanks around it. `base` must be absolute. The caller frees it. */
 char *home_path_resolve(const char *text, const char *user_home, const char *base);
 /* Is `path` the directory `dir` or something below it? Both absolute and clean. */
 bool home_path_is_below(const char *path, const char *dir);

@@ -1,9 +1,9 @@
 /*
  * What is left out of an agent home's backup.
  *
- * The rule for everything here: nothing is left out that somebody may have made. So names that only OpenClaw gives a meaning
- * (cache/, tools/, *.lock) count in a state directory alone, and never for a workspace: there, Cargo.lock and yarn.lock are
- * sources, and "tools" is somebody's work. Patterns for any depth are names that only programs give.
+ * The rule for everything here: nothing is left out that somebody may have made. So names that only OpenClaw gives a
+ * meaning (cache/, tools/, *.lock) count in a state directory alone, and never for a workspace: there, Cargo.lock and
+ * yarn.lock are sources, and "tools" is somebody's work. Patterns for any depth are names that only programs give.
  */
 #include "plan/home.h"
 
@@ -166,7 +166,8 @@ static void keep_directory(const char *path, struct strlist *out)
     }
 }
 
-/* For a path that is to be backed up although it, or a directory on the way to it, has a name that is left out elsewhere. */
+/* For a path that is to be backed up although it, or a directory on the way to it, has a name that is left out
+ * elsewhere. */
 static void keep_path(const struct filter *excluded, const char *path, struct strlist *done, struct strlist *out)
 {
     for (size_t at = 0; path[at] == '/';) {

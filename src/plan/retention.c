@@ -37,8 +37,8 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0 ? 1 : 0);
 }
 
-/* Days since 1970-01-01 of the first day of a month, in the proleptic Gregorian calendar. Years are counted from March, so
- * that the leap day is a year's last. */
+/* Days since 1970-01-01 of the first day of a month, in the proleptic Gregorian calendar. Years are counted from March,
+ * so that the leap day is a year's last. */
 static int64_t days_of_month_start(int64_t year, int month)
 {
     int64_t y = month > 2 ? year : year - 1;
@@ -102,8 +102,8 @@ static int64_t key_year(const struct civil *c, size_t nr)
     return c->year;
 }
 
-/* The instant that lies a duration before another. As everywhere in restic, a day that the month lacks runs over into the
- * next: a month before March 31 is March 3. */
+/* The instant that lies a duration before another. As everywhere in restic, a day that the month lacks runs over into
+ * the next: a month before March 31 is March 3. */
 static struct timespec time_before(const struct timespec *t, int32_t utc_offset_s, const struct retention_duration *d)
 {
     struct civil c = civil_from(t, utc_offset_s);

@@ -1,14 +1,14 @@
 /*
- * Which snapshots a policy keeps: pure functions on times and tags. The rules, their order and the wording of the reasons
- * are those of restic's `forget`, checked against restic 0.14 over 103 snapshots and 83 policies. Where versions differ,
- * today's restic is followed:
- *   - the oldest snapshot of all is kept while a rule has counts left, or when it lies within a rule's range, and is called
- *     "oldest daily snapshot" when nothing else kept it (0.14 has no such rule);
+ * Which snapshots a policy keeps: pure functions on times and tags. The rules, their order and the wording of the
+ * reasons are those of restic's `forget`, checked against restic 0.14 over 103 snapshots and 83 policies. Where
+ * versions differ, today's restic is followed:
+ *   - the oldest snapshot of all is kept while a rule has counts left, or when it lies within a rule's range, and is
+ * called "oldest daily snapshot" when nothing else kept it (0.14 has no such rule);
  *   - -1 means all of a kind (0.14 takes it for 0);
  *   - a snapshot whose time lies in the future does not stretch the `within` rules' range.
  *
- * Snapshots are looked at from the newest to the oldest. Of each hour, day, ISO week, month and year that still counts, the
- * newest one is kept; the very oldest snapshot is kept besides while a rule has counts left.
+ * Snapshots are looked at from the newest to the oldest. Of each hour, day, ISO week, month and year that still counts,
+ * the newest one is kept; the very oldest snapshot is kept besides while a rule has counts left.
  */
 #pragma once
 #include <stdbool.h>
@@ -45,7 +45,7 @@ struct retention_item {
     const struct strlist *tags; /* NULL: none */
     bool keep;                  /* out */
     struct strlist reasons; /* out: "last snapshot", "daily snapshot" …; empty when not kept. Must be zeroed before the
-                                   * first use; freed by retention_release. */
+                             * first use; freed by retention_release. */
 };
 /* Items in any order; their order is kept, and among items of one time the earlier counts as the newer. An empty policy
  * keeps everything. */

@@ -59,8 +59,8 @@ static void place_of(const struct index_entry *e, const struct id *pack_id, stru
     };
 }
 
-/* The first copy could not be read: try the others that the index knows. `first` holds why; it is what gets reported when
- * none is good. */
+/* The first copy could not be read: try the others that the index knows. `first` holds why; it is what gets reported
+ * when none is good. */
 static int load_other_copy(struct repo *r, struct codec *c, const struct index_entry *failed, struct buf *out)
 {
     size_t position = index_position(r->index, index_entry_type(failed), &failed->id);

@@ -8,10 +8,10 @@
 
 /*
  * Invariants
- *  1. While sealed, loaded[0 … count) is sorted by (id, type, pack, offset) and buckets[b] is the position of the first entry whose
- *     first `bucket_bits` bits are ≥ b; buckets[2^bits] == count.
- *  2. An added entry is in exactly one shard (by the ID's first byte) and keeps its position there for good. Its pack is
- *     PACK_PENDING until index_place().
+ *  1. While sealed, loaded[0 … count) is sorted by (id, type, pack, offset) and buckets[b] is the position of the first
+ * entry whose first `bucket_bits` bits are ≥ b; buckets[2^bits] == count.
+ *  2. An added entry is in exactly one shard (by the ID's first byte) and keeps its position there for good. Its pack
+ * is PACK_PENDING until index_place().
  *  3. packs[] only grows. Entries name packs by position.
  */
 enum {
@@ -210,8 +210,8 @@ static int compare_entries(const struct index_entry *a, const struct index_entry
     return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-/* Moves every entry into its bucket's range, in place: each is swapped to where it belongs until the one that belongs here
- * comes along. `next` is scratch of one counter a bucket. */
+/* Moves every entry into its bucket's range, in place: each is swapped to where it belongs until the one that belongs
+ * here comes along. `next` is scratch of one counter a bucket. */
 static void distribute(struct index *ix, uint32_t *next)
 {
     size_t buckets = (size_t)1 << ix->bucket_bits;

@@ -43,8 +43,8 @@ int index_load_pack(struct index *ix, const struct id *pack_id, const struct pac
 void index_seal(struct index *ix);
 void index_unseal(struct index *ix);
 
-/* A sealed index around entries that are sorted already (the cache's). Takes over `memory` (mem_alloc), whose entries start
- * at `offset_bytes`, a multiple of 16; copies the pack IDs. */
+/* A sealed index around entries that are sorted already (the cache's). Takes over `memory` (mem_alloc), whose entries
+ * start at `offset_bytes`, a multiple of 16; copies the pack IDs. */
 struct index *index_adopt(void *memory, size_t offset_bytes, size_t count, const struct id *packs, uint32_t pack_count);
 
 size_t index_count(const struct index *ix); /* loaded + placed entries */

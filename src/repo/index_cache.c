@@ -28,7 +28,8 @@ struct head {
     uint64_t files, packs, entries;
 };
 
-/* Do the counts agree with the lengths of both parts? (They are authenticated; this guards against our own mistakes.) */
+/* Do the counts agree with the lengths of both parts? (They are authenticated; this guards against our own mistakes.)
+ */
 static bool parse_head(const unsigned char *plain, uint64_t len, uint64_t entries_sealed_len, struct head *h)
 {
     uint64_t counts[3];

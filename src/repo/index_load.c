@@ -38,7 +38,8 @@ static int ignore_pack(void *ctx, const struct id *pack_id, const struct pack_bl
     return 0;
 }
 
-/* A broken file must leave nothing behind: with `broken` given it is parsed once in full before anything is taken from it. */
+/* A broken file must leave nothing behind: with `broken` given it is parsed once in full before anything is taken from
+ * it. */
 static int load_file(struct loader *l, const struct id *id, struct codec *codec, struct err *err)
 {
     char hex[ID_HEX_BYTES];
@@ -127,8 +128,8 @@ static bool contains(const struct id *sorted, size_t count, const struct id *id)
     return false;
 }
 
-/* Fills r->index from the cache if every index file that the cache covers still exists; an index file that is gone (a prune) makes
- * the cache useless. *covered gets the covered files' IDs, sorted. */
+/* Fills r->index from the cache if every index file that the cache covers still exists; an index file that is gone (a
+ * prune) makes the cache useless. *covered gets the covered files' IDs, sorted. */
 static struct index *load_cache(struct repo *r, const struct id *ids, size_t count, struct id **covered,
                                 size_t *covered_count)
 {

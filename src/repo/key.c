@@ -13,8 +13,9 @@
 
 enum { KEYS_TRIED_MAX = 20, KEY_FILE_MAX_BYTES = 1 << 20, MASTER_MAX_BYTES = 4096 };
 
-/* scrypt's cost for new keys: 32 MiB and about a tenth of a second. A run every two hours must not spend more on its passphrase
- * than on its work, and the passphrases that clawback makes have 150 bits and more: no cost factor protects those any further. */
+/* scrypt's cost for new keys: 32 MiB and about a tenth of a second. A run every two hours must not spend more on its
+ * passphrase than on its work, and the passphrases that clawback makes have 150 bits and more: no cost factor protects
+ * those any further. */
 static const struct kdf_params NEW_KEY_PARAMS = {.n = 32768, .r = 8, .p = 1};
 
 static const char *text_of(const json_t *object, const char *name)
@@ -160,7 +161,8 @@ int key_open_any(struct store *store, const char *passphrase, struct cipher_key 
             *id_out = found.ids[i];
             return 0;
         }
-        /* A damaged or foreign key file matters only when no other opens; a wrong passphrase is then the likelier news. */
+        /* A damaged or foreign key file matters only when no other opens; a wrong passphrase is then the likelier news.
+         */
         if (last.code == ERR_NONE || this.code == ERR_WRONG_PASSPHRASE)
             last = this;
     }

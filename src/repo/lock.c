@@ -21,7 +21,8 @@ static const time_t STALE_S = 30 * 60;
 enum { RETRY_MS_MIN = 200, RETRY_MS_MAX = 5000, LOCK_MAX_BYTES = 64 << 10 };
 
 /*
- * Invariant: `id` names the newest lock file that we know to be written; the refresher writes its successor before it removes it.
+ * Invariant: `id` names the newest lock file that we know to be written; the refresher writes its successor before it
+ * removes it.
  */
 struct lock {
     struct repo *repo;
@@ -125,8 +126,8 @@ static int conflict(const struct lock *l, const struct lock_info *info, struct e
                    info->hostname[0] != '\0' ? info->hostname : "an unknown host", when, id_to_hex(&info->id, hex));
 }
 
-/* Looks at every other lock. A lock that cannot be read although it is there is taken for a conflict when we want the repository
- * for ourselves, and reported in either case: it may be of a newer kind. */
+/* Looks at every other lock. A lock that cannot be read although it is there is taken for a conflict when we want the
+ * repository for ourselves, and reported in either case: it may be of a newer kind. */
 static int check_others(struct lock *l, const struct id *own, struct err *err)
 {
     struct id *ids;
@@ -174,8 +175,8 @@ static int try_begin(struct lock *l, struct err *err)
     return 0;
 }
 
-/* The second look, after the time that a slow store may need to show our lock and others'. A store that shows every file at
- * once needs none: of two who write their locks and then look, the later one sees both. */
+/* The second look, after the time that a slow store may need to show our lock and others'. A store that shows every
+ * file at once needs none: of two who write their locks and then look, the later one sees both. */
 static int try_confirm(struct lock *l, struct err *err)
 {
     uint64_t passed_ms = (os_monotonic_ns() - l->begun_ns) / 1000000;
@@ -305,8 +306,8 @@ int lock_acquire(struct lock **out, struct repo *r, bool exclusive, uint64_t ret
 
 int lock_begin(struct lock **out, struct repo *r, bool exclusive, uint64_t retry_ms, struct err *err)
 {
-    /* Where the second look costs nothing it is taken at once; and where waiting for others is allowed it must be, since what is
-     * loaded between begin and confirm would be out of date after waiting. */
+    /* Where the second look costs nothing it is taken at once; and where waiting for others is allowed it must be,
+     * since what is loaded between begin and confirm would be out of date after waiting. */
     bool confirm = retry_ms > 0 || (r->store->features & STORE_CONSISTENT) != 0;
     return acquire(out, r, exclusive, retry_ms, confirm, err);
 }

@@ -1,10 +1,10 @@
 /*
  * Locks: small files in the repository that tell other programs who is at work.
  *
- * {"time","exclusive","hostname","username","pid","uid"?,"gid"?}, encrypted. An exclusive lock conflicts with every other, a shared one
- * with exclusive ones. Taking: look at the others, write ours, wait 200 ms (where the
- * store is not STORE_CONSISTENT), look again. A thread refreshes it every 5
- * minutes (new file, then the old one removed). Stale: older than 30 minutes, or of a process on this host that is gone.
+ * {"time","exclusive","hostname","username","pid","uid"?,"gid"?}, encrypted. An exclusive lock conflicts with every
+ * other, a shared one with exclusive ones. Taking: look at the others, write ours, wait 200 ms (where the store is not
+ * STORE_CONSISTENT), look again. A thread refreshes it every 5 minutes (new file, then the old one removed). Stale:
+ * older than 30 minutes, or of a process on this host that is gone.
  */
 #pragma once
 #include <stdbool.h>
@@ -24,12 +24,12 @@ struct lock_info {
 /* retry_ms: how long to wait for others to finish. ERR_LOCKED names who holds it, since when. Stale locks of others are
  * removed on the way when they are provably dead (same host, process gone). */
 int lock_acquire(struct lock **out, struct repo *r, bool exclusive, uint64_t retry_ms, struct err *err);
-/* The same without waiting out the 200 ms: they pass while the caller does work that writes nothing. lock_confirm() waits
- * for the rest, looks again, and must be called before the first write. */
+/* The same without waiting out the 200 ms: they pass while the caller does work that writes nothing. lock_confirm()
+ * waits for the rest, looks again, and must be called before the first write. */
 int lock_begin(struct lock **out, struct repo *r, bool exclusive, uint64_t retry_ms, struct err *err);
 int lock_confirm(struct lock *l, struct err *err);
-/* -1 with ERR_LOCKED when the lock could not be refreshed for 22.5 minutes and must be taken for lost. Cheap: long work asks
- * often. */
+/* -1 with ERR_LOCKED when the lock could not be refreshed for 22.5 minutes and must be taken for lost. Cheap: long work
+ * asks often. */
 int lock_check(struct lock *l, struct err *err);
 void lock_release(struct lock *l); /* removes the file; NULL is nothing */
 

@@ -35,8 +35,8 @@ enum {
 
 /* Appends the entries' header text (plaintext) to out. */
 void pack_header_encode(const struct pack_blob *blobs, size_t count, struct buf *out);
-/* Parses a decrypted header. *out_blobs (the caller's, mem free()) gets *out_count entries with offsets summed up. ERR_CORRUPT
- * when it is malformed, empty, or when the blobs do not end exactly at data_bytes (the pack's size less header and
- * length field); ERR_UNSUPPORTED when data_bytes is beyond the format's 32 bits. */
+/* Parses a decrypted header. *out_blobs (the caller's, mem free()) gets *out_count entries with offsets summed up.
+ * ERR_CORRUPT when it is malformed, empty, or when the blobs do not end exactly at data_bytes (the pack's size less
+ * header and length field); ERR_UNSUPPORTED when data_bytes is beyond the format's 32 bits. */
 int pack_header_decode(const unsigned char *p, size_t len, uint64_t data_bytes, struct pack_blob **out_blobs,
                        size_t *out_count, struct err *err);

@@ -46,8 +46,8 @@ static bool is_continuation(unsigned char c)
     return (c & 0xc0) == 0x80;
 }
 
-/* The first rune of UTF-8 text and its width; 0 when there is none that is valid (overlong forms, surrogates and what lies
- * above U+10FFFF are not). */
+/* The first rune of UTF-8 text and its width; 0 when there is none that is valid (overlong forms, surrogates and what
+ * lies above U+10FFFF are not). */
 static size_t decode_rune(const unsigned char *p, size_t len, uint32_t *rune)
 {
     unsigned char c = p[0];
@@ -101,7 +101,8 @@ static char escape_letter(unsigned char c, const char *controls, const char *let
     return at != NULL ? letters[at - controls] : '\0';
 }
 
-/* One ASCII character of a name that is not plain, through both quotings: each backslash of the first is two after the second. */
+/* One ASCII character of a name that is not plain, through both quotings: each backslash of the first is two after the
+ * second. */
 static size_t escape_name_ascii(unsigned char c, char *out)
 {
     char letter = escape_letter(c, "\a\b\f\n\r\t\v", "abfnrtv");

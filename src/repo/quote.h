@@ -1,6 +1,6 @@
 /*
- * Names as trees store them: Go's strconv.Quote without the outer quotes ("printable" by Unicode 15's table), then JSON as
- * Go's encoding/json writes it (<, >, &, U+2028, U+2029 as \u escapes).
+ * Names as trees store them: Go's strconv.Quote without the outer quotes ("printable" by Unicode 15's table), then JSON
+ * as Go's encoding/json writes it (<, >, &, U+2028, U+2029 as \u escapes).
  */
 #pragma once
 #include <stdbool.h>

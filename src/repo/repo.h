@@ -1,8 +1,8 @@
 /*
  * An open repository: its store, master key, configuration and index, and the ways to load and save what is in it.
  *
- * Layout on the store, see store/store.h; the format, see docs/format.md. A repo may be used by many threads; each passes
- * its own `struct codec` to functions that encrypt or compress.
+ * Layout on the store, see store/store.h; the format, see docs/format.md. A repo may be used by many threads; each
+ * passes its own `struct codec` to functions that encrypt or compress.
  */
 #pragma once
 #include <stdbool.h>
@@ -57,8 +57,8 @@ struct repo {
     char *cache_dir;     /* of this repository; NULL: none */
 };
 
-/* Makes a repository (config and one key) in an empty store. version 1 or 2. The polynomial is random unless `polynomial`
- * is not 0. ERR_EXISTS when there is one. */
+/* Makes a repository (config and one key) in an empty store. version 1 or 2. The polynomial is random unless
+ * `polynomial` is not 0. ERR_EXISTS when there is one. */
 int repo_init(struct store *store, const char *passphrase, unsigned version, uint64_t polynomial, struct err *err);
 
 /* Opens with the first key that the passphrase fits. Takes the store over (also when it fails). ERR_NO_REPOSITORY,
@@ -89,8 +89,8 @@ int repo_load_unpacked(struct repo *r, struct codec *c, enum store_type type, co
 /*
  * Index.
  */
-/* Loads every index file into r->index (through the cache where there is one) and seals it. Each broken index file is an
- * error unless `broken` is given, which then collects their names, and the rest is loaded. */
+/* Loads every index file into r->index (through the cache where there is one) and seals it. Each broken index file is
+ * an error unless `broken` is given, which then collects their names, and the rest is loaded. */
 int repo_load_index(struct repo *r, struct strlist *broken, struct err *err);
 /* The same without the cache: for check, prune and repair, which must see what is stored. */
 int repo_load_index_uncached(struct repo *r, struct strlist *broken, struct err *err);
@@ -104,8 +104,8 @@ struct blob_place {
     enum blob_type type;
     uint32_t offset, length, raw_length;
 };
-/* Loads, decrypts, decompresses and verifies a blob; out is cleared first. Where the index knows several copies and one is
- * damaged, the others are tried. ERR_NOT_FOUND when the index lacks it, ERR_CORRUPT. */
+/* Loads, decrypts, decompresses and verifies a blob; out is cleared first. Where the index knows several copies and one
+ * is damaged, the others are tried. ERR_NOT_FOUND when the index lacks it, ERR_CORRUPT. */
 int repo_load_blob(struct repo *r, struct codec *c, enum blob_type type, const struct id *id, struct buf *out,
                    struct err *err);
 /* The same from a known place. */
@@ -135,6 +135,6 @@ void snapshot_list_release(struct snapshot_list *l);
 int repo_save_snapshot(struct repo *r, struct codec *c, struct snapshot *s /* id set */, struct err *err);
 /* Every file of a type as IDs, sorted; *out is the caller's (free). */
 int repo_list_ids(struct repo *r, enum store_type type, struct id **out, size_t *count_out, struct err *err);
-/* The one file of a type whose name starts with these hex digits: ERR_NOT_FOUND, or ERR_USAGE when it is ambiguous or no
- * hex. */
+/* The one file of a type whose name starts with these hex digits: ERR_NOT_FOUND, or ERR_USAGE when it is ambiguous or
+ * no hex. */
 int repo_find_id(struct repo *r, enum store_type type, const char *prefix, struct id *out, struct err *err);

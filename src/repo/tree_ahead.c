@@ -75,7 +75,8 @@ static void make_children(struct ahead_tree *at)
     }
 }
 
-/* Loads a tree that is marked LOADING, with the mutex not held; then publishes it and puts its subtrees on the stack. */
+/* Loads a tree that is marked LOADING, with the mutex not held; then publishes it and puts its subtrees on the stack.
+ */
 static void load(struct tree_ahead *ta, struct ahead_tree *at, struct codec *codec, struct buf *json)
 {
     struct err err;

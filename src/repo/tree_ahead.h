@@ -1,7 +1,7 @@
 /*
- * The trees of a stored snapshot, loaded ahead of somebody who walks them depth first. Threads load subtrees in the walk's
- * own order, as far ahead as a budget of memory allows; a tree that is wanted before its turn is loaded by whoever wants it.
- * One thread walks.
+ * The trees of a stored snapshot, loaded ahead of somebody who walks them depth first. Threads load subtrees in the
+ * walk's own order, as far ahead as a budget of memory allows; a tree that is wanted before its turn is loaded by
+ * whoever wants it. One thread walks.
  */
 #pragma once
 #include "repo/repo.h"

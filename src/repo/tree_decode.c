@@ -396,7 +396,8 @@ static void read_field(struct reader *r, enum key key, struct node_state *state)
     }
 }
 
-/* What a time is that a node does not give: the first second of year 1, the zero of the format's first implementation. */
+/* What a time is that a node does not give: the first second of year 1, the zero of the format's first implementation.
+ */
 static const struct timespec NO_TIME = {.tv_sec = -62135596800};
 
 /* The scanner stands at the node. */

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "repo/codec.h"
 
-/* In version 2 the first plaintext byte says how the rest is coded: 2 is one zstd frame; '[' and '{' are JSON as it stands. */
+/* In version 2 the first plaintext byte says how the rest is coded: 2 is one zstd frame; '[' and '{' are JSON as it
+ * stands. */
 enum { UNPACKED_ZSTD = 2 };
 
 static int encode(struct codec *c, const void *p, size_t len, struct buf *stored, struct err *err)

@@ -8,10 +8,10 @@
 #include "repo/codec.h"
 
 /*
- * A blob's way: writer_blob() hashes and claims it, compresses and seals it on the caller's thread, and appends it to the
- * open pack of its type (a lane, under the lane's lock: copying, hashing the pack, spooling). A pack that is full goes to the
- * finisher thread, which adds the header, makes it durable under its name, gives the blobs their place in the index, and
- * now and then writes an index file.
+ * A blob's way: writer_blob() hashes and claims it, compresses and seals it on the caller's thread, and appends it to
+ * the open pack of its type (a lane, under the lane's lock: copying, hashing the pack, spooling). A pack that is full
+ * goes to the finisher thread, which adds the header, makes it durable under its name, gives the blobs their place in
+ * the index, and now and then writes an index file.
  *
  * Invariants
  *  1. A blob gets its place in the index only when its pack is durable.
@@ -22,7 +22,7 @@ enum {
     SPOOL_BUFFER_BYTES = 128 << 10,
     FINISH_QUEUE = 2,
     INDEX_BLOBS_MAX = 20000, /* an index file stays below a megabyte: see STORE_RESERVE_BYTES */
-    LANES = 2, /* one for each blob_type */
+    LANES = 2,               /* one for each blob_type */
 };
 static const uint64_t INDEX_INTERVAL_NS = 600 * 1000000000ULL;
 
@@ -445,7 +445,8 @@ int writer_sealed(struct writer *w, const struct pack_blob *blob, const unsigned
     return 0;
 }
 
-/* Waits until the finisher has nothing left to do. Afterwards its own fields are ours until more packs are handed over. */
+/* Waits until the finisher has nothing left to do. Afterwards its own fields are ours until more packs are handed over.
+ */
 static void wait_idle(struct writer *w)
 {
     pthread_mutex_lock(&w->mutex);

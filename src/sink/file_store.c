@@ -9,8 +9,8 @@
 /*
  * Invariants, under `mutex`
  *  1. A batch is in the hands of exactly one worker, or in `batches`; its buffer is in `spare`, or belongs to a batch.
- *  2. task->outstanding counts the task's batches that are not done. Only the worker that reads the file waits for them, and
- *     while it waits it works on batches itself: there is always somebody to do them.
+ *  2. task->outstanding counts the task's batches that are not done. Only the worker that reads the file waits for
+ * them, and while it waits it works on batches itself: there is always somebody to do them.
  *  3. task->ids grows only on its reading worker; others fill in slots that were reserved for them.
  */
 enum {
@@ -328,7 +328,8 @@ static int store_zero_chunk(struct reading *r, size_t bytes)
     return 0;
 }
 
-/* Steps over a hole, chunk by chunk. Returns 1 when it did, 0 when there is none (or too small a one), -1 on an error. */
+/* Steps over a hole, chunk by chunk. Returns 1 when it did, 0 when there is none (or too small a one), -1 on an error.
+ */
 static int skip_hole(struct reading *r, struct err *err)
 {
     if (r->stream.hole == NULL)

@@ -1,6 +1,6 @@
 /*
- * Files into blobs: a queue of files, and workers that read, cut and store them. A file's chunks are shared out to workers that
- * have nothing else to do, so that one big file keeps every CPU busy.
+ * Files into blobs: a queue of files, and workers that read, cut and store them. A file's chunks are shared out to
+ * workers that have nothing else to do, so that one big file keeps every CPU busy.
  */
 #pragma once
 #include "chunk/chunker.h"
@@ -26,8 +26,8 @@ enum file_outcome {
 };
 
 struct file_store;
-/* Called on a worker when a file is through, with that worker's codec. The task is freed afterwards. -1 with an error ends
- * everything (file_store_wait returns it). */
+/* Called on a worker when a file is through, with that worker's codec. The task is freed afterwards. -1 with an error
+ * ends everything (file_store_wait returns it). */
 typedef int file_done_fn(void *ctx, struct file_task *task, enum file_outcome outcome, struct codec *codec,
                          struct err *err);
 

@@ -8,11 +8,11 @@
 
 /*
  * A frame is an open directory. Invariants, under the sink's mutex:
- *  1. frame->pending counts its files in the file store and its subdirectories whose trees are not stored yet, and is one
- *     higher until dir_end: whoever brings it to 0 encodes and stores the directory's tree.
+ *  1. frame->pending counts its files in the file store and its subdirectories whose trees are not stored yet, and is
+ * one higher until dir_end: whoever brings it to 0 encodes and stores the directory's tree.
  *  2. A node's content and subtree are written before `pending` is lowered, and read after it reached 0.
- *  3. frame->same stays true only while every entry equals the parent snapshot's: then so does the tree, and nothing needs
- *     to be encoded.
+ *  3. frame->same stays true only while every entry equals the parent snapshot's: then so does the tree, and nothing
+ * needs to be encoded.
  */
 struct frame {
     struct frame *up;

@@ -1,9 +1,9 @@
 /*
  * The repository as a sink: files become blobs, directories trees, and the root tree the content of a snapshot.
  *
- * One thread pushes; workers (one a CPU) read, cut and store files. A big file's chunks are shared out to workers that have
- * nothing else to do. A directory's tree is encoded and stored by whoever finishes its last entry. Memory is bounded by the queue of
- * files, the directories that are open, and two buffers a worker.
+ * One thread pushes; workers (one a CPU) read, cut and store files. A big file's chunks are shared out to workers that
+ * have nothing else to do. A directory's tree is encoded and stored by whoever finishes its last entry. Memory is
+ * bounded by the queue of files, the directories that are open, and two buffers a worker.
  *
  * Files whose size, mtime, ctime and inode equal the parent snapshot's, and whose blobs are all in the index, are taken
  * from there and never opened.

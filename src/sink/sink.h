@@ -4,8 +4,9 @@
  *
  *     dir_begin("a")  entry("x")  dir_begin("b") … dir_end()  dir_end()
  *
- * The sink takes copies of what it keeps. Content is pulled by the sink, possibly later and on another thread, through the
- * content's functions; a sink that finds a file unchanged never opens it. A sink knows nothing of where data comes from.
+ * The sink takes copies of what it keeps. Content is pulled by the sink, possibly later and on another thread, through
+ * the content's functions; a sink that finds a file unchanged never opens it. A sink knows nothing of where data comes
+ * from.
  */
 #pragma once
 #include <stdbool.h>
@@ -34,8 +35,8 @@ struct sink_stream {
     size_t cut_bytes;
     /* Up to cap bytes (at least 1 unless at the end): count, 0 at the end, -1 on error. Fills as much as it can. */
     int64_t (*read)(void *state, void *p, size_t cap, struct err *err);
-    /* Number of zero bytes that follow here and need not be read (a hole), or 0; the sink then skips them by `skip`. Both
-     * may be NULL. */
+    /* Number of zero bytes that follow here and need not be read (a hole), or 0; the sink then skips them by `skip`.
+     * Both may be NULL. */
     uint64_t (*hole)(void *state);
     int (*skip)(void *state, uint64_t bytes, struct err *err);
     /* Asked once after the end. May correct the node's metadata (times, size) to what was read. */
@@ -43,11 +44,12 @@ struct sink_stream {
     void (*close)(void *state);
 };
 
-/* What a source hands over with a file. Owned by the sink from the call on; `release` is called exactly once, whether or not
- * it was opened. */
+/* What a source hands over with a file. Owned by the sink from the call on; `release` is called exactly once, whether
+ * or not it was opened. */
 struct sink_content {
     void *ctx;
-    /* `always`: read it even when its metadata is that of the parent snapshot (a database whose newest data is elsewhere). */
+    /* `always`: read it even when its metadata is that of the parent snapshot (a database whose newest data is
+     * elsewhere). */
     bool always;
     /* attempt: 1, 2, 3 … after SINK_FINISH_AGAIN. ERR_NOT_FOUND: it vanished meanwhile, which is no error. May correct
      * node->type-independent metadata (from an fstat of what was opened). */
@@ -58,13 +60,14 @@ struct sink_content {
 struct sink;
 struct sink_ops {
     int (*dir_begin)(struct sink *s, const struct node *dir, struct err *err);
-    /* A file (content given) or any other entry (content NULL). `path`: for messages; copied. For a file whose metadata is
-     * known to be complete but for xattrs, see `known`. */
+    /* A file (content given) or any other entry (content NULL). `path`: for messages; copied. For a file whose metadata
+     * is known to be complete but for xattrs, see `known`. */
     int (*entry)(struct sink *s, const struct node *node, const char *path, struct sink_content *content,
                  struct err *err);
     int (*dir_end)(struct sink *s, struct err *err);
-    /* May be NULL. The parent snapshot's node for a name in the directory that is open, if its inode, ctime, mtime and size
-     * are these: then its xattrs are still right, and the source need not ask the kernel for them. Borrowed until dir_end. */
+    /* May be NULL. The parent snapshot's node for a name in the directory that is open, if its inode, ctime, mtime and
+     * size are these: then its xattrs are still right, and the source need not ask the kernel for them. Borrowed until
+     * dir_end. */
     const struct node *(*known)(struct sink *s, const char *name, size_t name_len, const struct stat *st);
 };
 

@@ -10,7 +10,8 @@
 
 enum { TICK_MS = 200 }; /* how often a silent input is left to look at os_interrupted() */
 
-/* ------------------------------------------------------------------------------------------------- a command's output */
+/* ------------------------------------------------------------------------------------------------- a command's output
+ */
 
 struct command {
     struct sink_content content;
@@ -107,7 +108,8 @@ struct sink_content *command_content_new(char *const *argv, uint64_t timeout_ms)
     return &c->content;
 }
 
-/* ------------------------------------------------------------------------------------------------------ standard input */
+/* ------------------------------------------------------------------------------------------------------ standard input
+ */
 
 /* The content and its stream in one, since it is opened once. */
 struct input {

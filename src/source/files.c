@@ -307,7 +307,9 @@ int files_run(struct files *f, struct sink *sink, struct err *err)
     const struct strlist *missing = &f->targets.missing;
     for (size_t i = 0; i < missing->count; i++) {
         struct err why;
-        err_errno(&why, ENOENT, "cannot open '%s'", missing->items[i]);
+        struct stat st;
+        int reason = lstat(missing->items[i], &st) != 0 ? errno : ENOENT;
+        err_errno(&why, reason, "cannot open '%s'", missing->items[i]);
         f->reporter.unreadable(f->reporter.ctx, missing->items[i], &why);
     }
     if (f->targets.found == 0)

@@ -22,7 +22,7 @@
 #include "source/filter.h"
 
 struct files_options {
-    const struct strlist *paths;              /* absolute, clean */
+    const struct strlist *paths; /* absolute, clean */
     /* An absolute directory at or above all paths: it and those above it are no nodes, and what is in it lies at the
      * root of the snapshot. NULL: paths are stored in full. */
     const char *base;
@@ -43,8 +43,8 @@ struct files;
  * reported as unreadable by files_run (ERR_NOT_FOUND when none of them exists: then nothing is pushed). */
 int files_new(struct files **out, const struct files_options *options, const struct sink_reporter *reporter,
               struct err *err);
-/* Walks and pushes. -1 only when the sink failed, the user interrupted or no given path exists; what cannot be read goes
- * to the reporter. A directory that cannot be opened is left out wholly, as restic does. */
+/* Walks and pushes. -1 only when the sink failed, the user interrupted or no given path exists; what cannot be read
+ * goes to the reporter. A directory that cannot be opened is left out wholly, as restic does. */
 int files_run(struct files *f, struct sink *sink, struct err *err);
 /* Content contexts handed to the sink stay valid until their release, and must all be released before files_free. */
 void files_free(struct files *f);

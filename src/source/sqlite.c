@@ -1,26 +1,27 @@
 /*
  * Why a copy is a committed state. Let S be the last transaction committed in the WAL when it was loaded (or, without a
- * valid WAL, the state of the database file). A page of S is taken from the WAL where S has it there, else from the file.
+ * valid WAL, the state of the database file). A page of S is taken from the WAL where S has it there, else from the
+ * file.
  *
- *   1. Frames up to S never change until the WAL is restarted, and that shows in its header (sqlite_wal.h). So pages taken
- *      from the WAL are right if afterwards the WAL still is the one that was loaded.
- *   2. The file of a WAL database is written by checkpoints only, and those copy committed pages. What was there when the WAL
- *      was loaded is no newer than S. So pages taken from the file are right if afterwards
+ *   1. Frames up to S never change until the WAL is restarted, and that shows in its header (sqlite_wal.h). So pages
+ * taken from the WAL are right if afterwards the WAL still is the one that was loaded.
+ *   2. The file of a WAL database is written by checkpoints only, and those copy committed pages. What was there when
+ * the WAL was loaded is no newer than S. So pages taken from the file are right if afterwards
  *        - the file was not written to (its size and times are what they were), or
  *        - nothing had been committed after S: then only pages of S can have been copied, all of which the WAL has, and
  *          from there we took them.
- *   3. The file of any other database is written only by somebody who holds the EXCLUSIVE lock, and is torn from then on until
- *      its journal is finished. So it is a committed state if it did not change from some moment before to some moment
- *      after one at which nobody held that lock and no hot journal was there.
+ *   3. The file of any other database is written only by somebody who holds the EXCLUSIVE lock, and is torn from then
+ * on until its journal is finished. So it is a committed state if it did not change from some moment before to some
+ * moment after one at which nobody held that lock and no hot journal was there.
  *
  * (SQLite writes files by system calls; a build that writes through memory maps would escape the times of the file.)
- * "Not written to" is judged by the times of the file, which are as coarse as the kernel's clock tick. So they must be older
- * than that before they are noted (settle), or a second write within one tick would not show.
+ * "Not written to" is judged by the times of the file, which are as coarse as the kernel's clock tick. So they must be
+ * older than that before they are noted (settle), or a second write within one tick would not show.
  *
- * Holding a reader's locks (`pinned`), the file cannot be written to at all. In a WAL database the locks are taken before the
- * WAL is loaded, so that the file is no newer than S, and stays so. The WAL may still be restarted, but only by a writer who
- * found all of it copied into the file, and since nothing is copied any more it had been so when the locks were taken:
- * then the file alone is S, and all pages are taken from there.
+ * Holding a reader's locks (`pinned`), the file cannot be written to at all. In a WAL database the locks are taken
+ * before the WAL is loaded, so that the file is no newer than S, and stays so. The WAL may still be restarted, but only
+ * by a writer who found all of it copied into the file, and since nothing is copied any more it had been so when the
+ * locks were taken: then the file alone is S, and all pages are taken from there.
  */
 #include "source/sqlite.h"
 
@@ -83,7 +84,8 @@ static bool main_is_unchanged(const struct sqlite_capture *c, const struct stat 
            (c->pinned || same_time(&now->st_ctim, &c->main.st_ctim));
 }
 
-/* Would a write at this moment get a time other than the one it has? A time in the future counts: it would be set back. */
+/* Would a write at this moment get a time other than the one it has? A time in the future counts: it would be set back.
+ */
 static bool is_settled(const struct stat *st)
 {
     struct timespec now;
@@ -173,9 +175,10 @@ static int look_at_mode(struct sqlite_capture *c, struct err *err)
     return rc;
 }
 
-/* Takes a reader's locks. c->pinned stays false where that is impossible, and reading without is no worse: one connection
- * has the WAL database for itself alone, the file system knows no locks, or nobody has it open. In the last case the SHARED
- * lock is kept: it does not stop checkpoints, but the one that whoever opens it would make when closing it. */
+/* Takes a reader's locks. c->pinned stays false where that is impossible, and reading without is no worse: one
+ * connection has the WAL database for itself alone, the file system knows no locks, or nobody has it open. In the last
+ * case the SHARED lock is kept: it does not stop checkpoints, but the one that whoever opens it would make when closing
+ * it. */
 static int pin(struct sqlite_capture *c, uint64_t deadline_ns, struct err *err)
 {
     int locked = sqlite_lock_shared(c->fd, deadline_ns, err) == 0 ? 1 : -1;
@@ -244,8 +247,8 @@ static int take_size(struct sqlite_capture *c, const unsigned char head[SQLITE_H
                    (unsigned long long)c->bytes, (unsigned long long)pages, c->page_bytes);
 }
 
-/* Everything that defines the state to copy, in an order that the rules above depend on: locks or the file's times first,
- * then the journal, then the WAL. */
+/* Everything that defines the state to copy, in an order that the rules above depend on: locks or the file's times
+ * first, then the journal, then the WAL. */
 static int define_state(struct sqlite_capture *c, bool want_pin, uint64_t deadline_ns, struct err *err)
 {
     unsigned char head[SQLITE_HEADER_BYTES];

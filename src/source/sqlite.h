@@ -1,17 +1,17 @@
 /*
- * A consistent copy of a SQLite database as a stream, while other processes use it: the committed state at one moment, WAL
- * included, every page at its place, as if a checkpoint had just completed. Nothing is written beside the database, no
- * checkpoint is run, and no lock is held that could stop a writer of a WAL database. Memory: 8 bytes for each page in the
- * WAL (24 while opening), and the whole of a database of up to 8 MiB.
+ * A consistent copy of a SQLite database as a stream, while other processes use it: the committed state at one moment,
+ * WAL included, every page at its place, as if a checkpoint had just completed. Nothing is written beside the database,
+ * no checkpoint is run, and no lock is held that could stop a writer of a WAL database. Memory: 8 bytes for each page
+ * in the WAL (24 while opening), and the whole of a database of up to 8 MiB.
  *
  * First it is read with no lock at all, and found out afterwards whether that was right (ERR_CHANGED if not). When that
  * fails, or where it has no chance because the file is being written all the time, a reader's locks are held instead:
- * writers of a WAL database go on, only checkpoints wait; writers of a rollback-journal database wait with their commits
- * (small databases are read in one go, for milliseconds). SQLite itself is not used: it could create a -shm, checkpoint or
- * delete a WAL, or roll back a journal.
+ * writers of a WAL database go on, only checkpoints wait; writers of a rollback-journal database wait with their
+ * commits (small databases are read in one go, for milliseconds). SQLite itself is not used: it could create a -shm,
+ * checkpoint or delete a WAL, or roll back a journal.
  *
- * One capture is used by one thread at a time; different ones are independent. Do not open the same file through SQLite in
- * this process meanwhile: closing a capture would drop that connection's locks.
+ * One capture is used by one thread at a time; different ones are independent. Do not open the same file through SQLite
+ * in this process meanwhile: closing a capture would drop that connection's locks.
  *
  * Sources: SQLite's file format document (database header, WAL format and its checksums) and its locking document.
  */
@@ -22,21 +22,21 @@
 #include <time.h>
 #include "base/err.h"
 
-/* Do these first bytes (at least 100, or the whole file) belong to a SQLite database? No also where SQLite would say "file is
- * not a database": encrypted ones, impossible page sizes. Such files are copied like any other. */
+/* Do these first bytes (at least 100, or the whole file) belong to a SQLite database? No also where SQLite would say
+ * "file is not a database": encrypted ones, impossible page sizes. Such files are copied like any other. */
 bool sqlite_is_database(const unsigned char *head, size_t len);
 
 struct sqlite_capture;
 /* Pins one committed state of the database at `path`. Errors, after which no copy may be kept:
  *   ERR_CHANGED      it changed too fast, for busy_ms
  *   ERR_TIMEOUT      it stayed locked for busy_ms
- *   ERR_CORRUPT      no database after all, or damaged in a way that SQLite would refuse (a plain copy loses nothing then)
- *   ERR_FAILED       a writer died in the middle of a transaction; the message says what to do
- *   ERR_UNSUPPORTED  made by a newer SQLite
- *   ERR_NOT_FOUND, ERR_PERMISSION, ERR_IO, ERR_INTERRUPTED */
+ *   ERR_CORRUPT      no database after all, or damaged in a way that SQLite would refuse (a plain copy loses nothing
+ * then) ERR_FAILED       a writer died in the middle of a transaction; the message says what to do ERR_UNSUPPORTED made
+ * by a newer SQLite ERR_NOT_FOUND, ERR_PERMISSION, ERR_IO, ERR_INTERRUPTED */
 int sqlite_capture_open(struct sqlite_capture **out, const char *path, unsigned busy_ms, struct err *err);
-/* The same, but does not rely on finding it unchanged afterwards: holds a reader's locks for the whole read. For the attempt
- * after one that sqlite_capture_verify refused. (A WAL database that no process has open can only be read without.) */
+/* The same, but does not rely on finding it unchanged afterwards: holds a reader's locks for the whole read. For the
+ * attempt after one that sqlite_capture_verify refused. (A WAL database that no process has open can only be read
+ * without.) */
 int sqlite_capture_open_insisting(struct sqlite_capture **out, const char *path, unsigned busy_ms, struct err *err);
 
 uint64_t sqlite_capture_bytes(const struct sqlite_capture *c);

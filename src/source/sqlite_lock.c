@@ -2,11 +2,12 @@
  * The WAL pin. Only a checkpoint writes into the database file of a WAL database, and it does so
  *   - holding lock byte WAL_READ_LOCK(0) of the -shm exclusively, or
  *   - when the last connection is closed, holding the database's EXCLUSIVE lock (and no -shm lock at all).
- * With both held shared, as any reader of a fully checkpointed database holds them, the file stands still, while writers go
- * on appending to the WAL. They may restart the WAL, but only when all of it was in the database file before we came.
+ * With both held shared, as any reader of a fully checkpointed database holds them, the file stands still, while
+ * writers go on appending to the WAL. They may restart the WAL, but only when all of it was in the database file before
+ * we came.
  *
- * A process that finds nobody holding the "dead man's switch" byte takes the -shm for a leftover of a crash and resets it. We
- * hold that byte too, as every reader does, but never as the only one: then we would vouch for contents that we
+ * A process that finds nobody holding the "dead man's switch" byte takes the -shm for a leftover of a crash and resets
+ * it. We hold that byte too, as every reader does, but never as the only one: then we would vouch for contents that we
  * did not look at.
  */
 #include "source/sqlite_lock.h"
@@ -127,8 +128,8 @@ static int journal_is_filled(const char *path, struct err *err)
     return n < 0 ? -1 : n == 1 && first != 0;
 }
 
-/* A writer holds RESERVED from before it makes its journal until after it has finished it. So a filled journal with nobody
- * behind it is hot, unless a writer came or left between the two looks: then another look tells. */
+/* A writer holds RESERVED from before it makes its journal until after it has finished it. So a filled journal with
+ * nobody behind it is hot, unless a writer came or left between the two looks: then another look tells. */
 int sqlite_journal_look(const char *database_path, int fd, enum sqlite_journal *out, struct err *err)
 {
     char *path = mem_printf("%s-journal", database_path);

@@ -157,8 +157,8 @@ static void take_commit(struct sqlite_wal *wal, const struct walk *w, const unsi
     memcpy(wal->checksum, w->checksum, sizeof wal->checksum);
 }
 
-/* Invariant: entries[0 … wal->count) are committed, those behind belong to a transaction not seen to its end. The array is
- * compacted when it has doubled since the last time, so that a long log of few pages stays small. */
+/* Invariant: entries[0 … wal->count) are committed, those behind belong to a transaction not seen to its end. The array
+ * is compacted when it has doubled since the last time, so that a long log of few pages stays small. */
 static int load_frames(struct sqlite_wal *wal, int fd, struct err *err)
 {
     struct walk w;
@@ -188,7 +188,8 @@ static int load_frames(struct sqlite_wal *wal, int fd, struct err *err)
     return 0;
 }
 
-/* SQLite takes a log with a header that is not right for an empty one: whoever wrote it died before its first commit. */
+/* SQLite takes a log with a header that is not right for an empty one: whoever wrote it died before its first commit.
+ */
 static int parse_header(struct sqlite_wal *wal, struct err *err)
 {
     const unsigned char *h = wal->header;

@@ -12,11 +12,11 @@
  *             24     8   checksum of the above                                (its first 8 bytes and its page)
  *
  * A frame counts when its salts and checksum are right and so were those before it; it is committed when a frame with a
- * commit mark, itself included, follows. Committed frames never change until the log is restarted, and whoever restarts it
- * writes a header with new salts before any frame. So frames that were read are right if the header is still the old one
- * after they were read. One exception: a transaction whose sync failed, or whose writer died before it could announce it in
- * the -shm, may be written over although it looks committed; only the last one of the log can be such a transaction, and
- * sqlite_wal_compare looks at it again.
+ * commit mark, itself included, follows. Committed frames never change until the log is restarted, and whoever restarts
+ * it writes a header with new salts before any frame. So frames that were read are right if the header is still the old
+ * one after they were read. One exception: a transaction whose sync failed, or whose writer died before it could
+ * announce it in the -shm, may be written over although it looks committed; only the last one of the log can be such a
+ * transaction, and sqlite_wal_compare looks at it again.
  *
  * Not thread-safe. Memory: 8 bytes for each distinct page in the log (while loading, up to 24).
  */
@@ -43,15 +43,16 @@ struct sqlite_wal {
     uint32_t checksum[2];      /* of everything up to last_commit */
     uint32_t previous_commit;  /* the end of the transaction before the last one, and the checksum up to there */
     uint32_t previous_checksum[2];
-    /* The newest committed frame of each page, by page number. Pages past the end of a database that shrank may be there. */
+    /* The newest committed frame of each page, by page number. Pages past the end of a database that shrank may be
+     * there. */
     struct sqlite_wal_entry *entries;
     size_t count;
 };
 
-/* Reads the log open at fd (-1: there is none) up to its last committed frame. page_bytes: the database's. 0 even when the
- * log is empty, invalid or ends in garbage: those are normal. ERR_CHANGED when it was restarted while being read,
- * ERR_CORRUPT when it holds commits but has another page size, ERR_UNSUPPORTED, ERR_IO. After a failure nothing needs to
- * be released. */
+/* Reads the log open at fd (-1: there is none) up to its last committed frame. page_bytes: the database's. 0 even when
+ * the log is empty, invalid or ends in garbage: those are normal. ERR_CHANGED when it was restarted while being read,
+ * ERR_CORRUPT when it holds commits but has another page size, ERR_UNSUPPORTED, ERR_IO. After a failure nothing needs
+ * to be released. */
 int sqlite_wal_load(struct sqlite_wal *wal, int fd, uint32_t page_bytes, struct err *err);
 void sqlite_wal_release(struct sqlite_wal *wal);
 

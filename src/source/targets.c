@@ -74,7 +74,7 @@ static bool is_missing(const char *path)
 {
     int fd = os_open(path, O_PATH | O_NOFOLLOW);
     if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR;
+        return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
     close(fd);
     return false;
 }

@@ -1,8 +1,10 @@
 /*
  * Invariants, under the mutex:
  * - a slot with fd -1 is free; its refs are 0;
- * - at most one slot has a given name; a dropped slot has the empty name, so nobody finds it, and is closed with its last ref;
- * - only slots with refs 0 are evicted. When there is none, a descriptor lives outside the cache and is closed on release.
+ * - at most one slot has a given name; a dropped slot has the empty name, so nobody finds it, and is closed with its
+ * last ref;
+ * - only slots with refs 0 are evicted. When there is none, a descriptor lives outside the cache and is closed on
+ * release.
  */
 #include "store/fd_cache.h"
 

@@ -1,6 +1,6 @@
 /*
- * Files kept open for reading, since a restore reads a pack thousands of times: the last FD_CACHE_SLOTS of them, the least
- * recently used closed first. It knows 64-character names and descriptors, not where files lie. Thread-safe.
+ * Files kept open for reading, since a restore reads a pack thousands of times: the last FD_CACHE_SLOTS of them, the
+ * least recently used closed first. It knows 64-character names and descriptors, not where files lie. Thread-safe.
  */
 #pragma once
 #include "base/id.h"

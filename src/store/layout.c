@@ -56,7 +56,8 @@ static int make_dir(const char *base, const char *path, struct err *err)
             return 0;
         return err_errno(err, errnum, "cannot make directory '%s'", path);
     }
-    /* By chmod, since the umask may stand in the way; the other bits (set-group-ID) stay as the parent passed them on. */
+    /* By chmod, since the umask may stand in the way; the other bits (set-group-ID) stay as the parent passed them on.
+     */
     if (layout_group_readable(base) && stat(path, &st) == 0)
         (void)chmod(path, (st.st_mode & 07777) | S_IRGRP | S_IXGRP);
     return 0;

@@ -1,8 +1,10 @@
 /*
  * Invariants:
- * - a name that is an ID is only ever given by rename(2) to a file that was written, and (but for locks) synced, before;
- * - an fd in the cache of packs is of a file that has, or had, that name: packs never change, so it never reads wrong bytes.
- * There is no other state: modes are looked up when they are needed, since the owner may change them at any time.
+ * - a name that is an ID is only ever given by rename(2) to a file that was written, and (but for locks) synced,
+ * before;
+ * - an fd in the cache of packs is of a file that has, or had, that name: packs never change, so it never reads wrong
+ * bytes. There is no other state: modes are looked up when they are needed, since the owner may change them at any
+ * time.
  */
 #include "store/local.h"
 
@@ -59,7 +61,8 @@ static int local_create(struct store *s, struct err *err)
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ listing */
+/* ------------------------------------------------------------------------------------------------------------ listing
+ */
 
 struct listing {
     enum store_type type;
@@ -89,7 +92,8 @@ static int local_list(struct store *s, enum store_type type, store_list_fn *fn, 
     return layout_visit(s->location, type, list_entry, &listing, err);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ reading */
+/* ------------------------------------------------------------------------------------------------------------ reading
+ */
 
 static int cannot(const struct store *s, const char *what, enum store_type type, const char *name, int errnum,
                   struct err *err)
@@ -149,7 +153,8 @@ static int local_read(struct store *s, enum store_type type, const char *name, u
                    store_label(type, name, label), s->location, len - (size_t)n, len, (unsigned long long)offset);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ writing */
+/* ------------------------------------------------------------------------------------------------------------ writing
+ */
 
 static int write_failed(const struct local *l, enum store_type type, const char *name, int errnum, struct err *err)
 {
@@ -257,7 +262,8 @@ static int spool_name(struct local *l, const struct store_spool *sp, enum store_
 static int spool_finish(struct local *l, struct store_spool *sp, enum store_type type, const char *name,
                         struct err *err)
 {
-    /* A lock says that a process is alive. When the power fails it is not, so locks are spared the wait for the disk. */
+    /* A lock says that a process is alive. When the power fails it is not, so locks are spared the wait for the disk.
+     */
     bool durable = type != STORE_LOCK;
     char *dir = layout_dir(l->store.location, type, name), *path = layout_path(l->store.location, type, name);
     int named = -1, rc = -1;
@@ -349,7 +355,8 @@ static void local_spool_discard(struct store *s, struct store_spool *sp)
     free(sp);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- removing */
+/* ----------------------------------------------------------------------------------------------------------- removing
+ */
 
 static int local_remove(struct store *s, enum store_type type, const char *name, struct err *err)
 {
@@ -411,7 +418,8 @@ static int local_clean(struct store *s, struct err *err)
     return 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------------------------------- the whole
+ */
 
 static int local_free_space(struct store *s, uint64_t *bytes_out, struct err *err)
 {
@@ -461,8 +469,8 @@ static const struct store_ops LOCAL_OPS = {
     .free = local_free,
 };
 
-/* Every process sees the same directory at the same time where the file system is this machine's own. Network and FUSE file systems
- * keep listings for a while. */
+/* Every process sees the same directory at the same time where the file system is this machine's own. Network and FUSE
+ * file systems keep listings for a while. */
 static bool is_consistent(const char *path)
 {
     static const unsigned long own[] = {0xEF53 /* ext */,

@@ -1,6 +1,6 @@
 /*
- * A file of STORE_RESERVE_BYTES in a repository's directory that only takes up space: tidying up a full disk needs a lock and
- * now and then an index file before anything can be removed, and this is where they go.
+ * A file of STORE_RESERVE_BYTES in a repository's directory that only takes up space: tidying up a full disk needs a
+ * lock and now and then an index file before anything can be removed, and this is where they go.
  */
 #pragma once
 #include <stdbool.h>

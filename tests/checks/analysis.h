@@ -1,5 +1,5 @@
-/* Read before every file that clang-tidy looks at: says what the contracts of base/err.h say, since it sees no function of another
- * file. Without it every `return err_set(…)` might be a success, behind which nothing has been set. */
+/* Read before every file that clang-tidy looks at: says what the contracts of base/err.h say, since it sees no function
+ * of another file. Without it every `return err_set(…)` might be a success, behind which nothing has been set. */
 #pragma once
 #include "base/err.h"
 

@@ -49,7 +49,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- helpers */
+/* --------------------------------------------------------------------------------------------------------------
+ * helpers */
 
 /* The name number i; neighbours differ in their first digits, so that packs spread over directories. */
 static const char *name_of(unsigned i, char out[ID_HEX_BYTES])
@@ -136,7 +137,8 @@ static void save_pack(struct store *s, const char *name, const void *p, size_t l
     assert_ok(store_spool_commit(s, sp, STORE_PACK, name, &err), &err);
 }
 
-/* -------------------------------------------------------------------------------------------------- making a repository */
+/* -------------------------------------------------------------------------------------------------- making a
+ * repository */
 
 static void test_store__lists_nothing_after_create(void **state)
 {
@@ -183,7 +185,8 @@ static void test_store__config_is_written_once(void **state)
     assert_int_equal(bytes, 5);
 }
 
-/* ---------------------------------------------------------------------------------------------------- files and reading */
+/* ---------------------------------------------------------------------------------------------------- files and
+ * reading */
 
 static void test_store__saved_file_is_listed_sized_and_read(void **state)
 {
@@ -350,7 +353,8 @@ static void test_store__reads_many_packs_in_turn(void **state)
     assert_int_equal(count(f->s, STORE_PACK), PACKS);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- listings */
+/* -------------------------------------------------------------------------------------------------------------
+ * listings */
 
 static int stop_at_second(void *ctx, const char *name, uint64_t size_bytes)
 {
@@ -419,7 +423,8 @@ static void test_store__listings_skip_foreign_names(void **state)
     assert_int_equal(count(f->s, STORE_PACK), 1);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- spools */
+/* ---------------------------------------------------------------------------------------------------------------
+ * spools */
 
 static void test_store__spool_is_invisible_until_commit(void **state)
 {
@@ -506,7 +511,8 @@ static void test_store__killed_writer_leaves_nothing_visible(void **state)
     assert_content(f->s, STORE_PACK, NAME(1), "before");
 }
 
-/* ------------------------------------------------------------------------------------------------------------- the rest */
+/* ------------------------------------------------------------------------------------------------------------- the
+ * rest */
 
 static void test_store__clean_removes_leftovers_only(void **state)
 {

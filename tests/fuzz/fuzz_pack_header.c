@@ -1,5 +1,6 @@
-/* Pack headers: what decodes has blobs one behind the other up to the end, and encodes to the same bytes. The input's first byte is
- * added to the size of the data that the header itself claims, so that right sizes and wrong ones both come up. */
+/* Pack headers: what decodes has blobs one behind the other up to the end, and encodes to the same bytes. The input's
+ * first byte is added to the size of the data that the header itself claims, so that right sizes and wrong ones both
+ * come up. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * Snapshots: what decodes must encode to text that decodes and encodes to the same again. Strings that are not UTF-8 are
- * escaped as \ufffd once and stand as that rune from then on, so the second text is the first that must come back.
+ * Snapshots: what decodes must encode to text that decodes and encodes to the same again. Strings that are not UTF-8
+ * are escaped as \ufffd once and stand as that rune from then on, so the second text is the first that must come back.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
-/* Write-ahead logs: what loads is a map of distinct pages, in order, each at or before the last commit, and compares as unchanged with the file it came from. The input's first byte chooses the database's page size and
- * whether the checksums are made right first, without which hardly any frame would count. */
+/* Write-ahead logs: what loads is a map of distinct pages, in order, each at or before the last commit, and compares as
+ * unchanged with the file it came from. The input's first byte chooses the database's page size and whether the
+ * checksums are made right first, without which hardly any frame would count. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
- * Trees: what decodes must encode to text that decodes to the same again, with raw text and without. Strings that are not UTF-8
- * are escaped as \ufffd once and stand as that rune from then on, so only texts without it must come back at once.
+ * Trees: what decodes must encode to text that decodes to the same again, with raw text and without. Strings that are
+ * not UTF-8 are escaped as \ufffd once and stand as that rune from then on, so only texts without it must come back at
+ * once.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -92,7 +92,8 @@ static struct both both_with(const struct chunker_params *params)
     return b;
 }
 
-/* Cuts all of data both ways; each chunk is copied to memory of its exact size, so that reading outside of it is seen. */
+/* Cuts all of data both ways; each chunk is copied to memory of its exact size, so that reading outside of it is seen.
+ */
 static size_t cut_both_ways(const struct both *b, const unsigned char *data, size_t len)
 {
     size_t chunks = 0;

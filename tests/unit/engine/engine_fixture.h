@@ -229,7 +229,8 @@ static inline struct id tree_pack(struct fixture *f, const struct id *snapshot)
     return pack;
 }
 
-/* Writes blobs as they come, compressed or not at all, of any types, as one pack; names it in an index file unless `unnamed`. */
+/* Writes blobs as they come, compressed or not at all, of any types, as one pack; names it in an index file unless
+ * `unnamed`. */
 struct raw_blob {
     enum blob_type type;
     const void *bytes;

@@ -1,7 +1,7 @@
 /*
- * Every single bit of every file of a small repository is flipped, one at a time. Each time `check --read-data` must report it, or
- * it must be harmless: the snapshot restores to exactly what it was, without an error. And in no case may a restore end
- * without an error and have made anything else.
+ * Every single bit of every file of a small repository is flipped, one at a time. Each time `check --read-data` must
+ * report it, or it must be harmless: the snapshot restores to exactly what it was, without an error. And in no case may
+ * a restore end without an error and have made anything else.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -27,7 +27,8 @@ struct place {
     struct snapshot snapshot;
 };
 
-/* ------------------------------------------------------------------------------------------------- making a repository */
+/* ------------------------------------------------------------------------------------------------- making a repository
+ */
 
 static void write_file(const char *dir, const char *name, const void *p, size_t len)
 {
@@ -170,7 +171,8 @@ static void back_up(struct place *p)
     strlist_release(&paths);
 }
 
-/* ------------------------------------------------------------------------------------------------------ what it holds */
+/* ------------------------------------------------------------------------------------------------------ what it holds
+ */
 
 static struct place *walked; /* nftw has no argument for it */
 
@@ -231,7 +233,8 @@ static void sign_target(const struct place *p, struct buf *out)
     free(entries);
 }
 
-/* ------------------------------------------------------------------------------------------------------- the two verbs */
+/* ------------------------------------------------------------------------------------------------------- the two verbs
+ */
 
 static void count_error(void *ctx, const char *path, const struct err *err)
 {
@@ -295,7 +298,8 @@ static bool check_says_fine(struct place *p)
     return rc == 0 && result.errors == 0;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- tests */
+/* --------------------------------------------------------------------------------------------------------------- tests
+ */
 
 static int setup(void **state)
 {

@@ -183,7 +183,8 @@ static void test_check__a_damaged_copy_of_a_duplicate_touches_nothing(void **sta
     fixture_free(f);
 }
 
-/* An index that says other things than the pack's header: offsets shifted so that blobs overlap, and a blob left out. */
+/* An index that says other things than the pack's header: offsets shifted so that blobs overlap, and a blob left out.
+ */
 static void test_check__compares_the_index_with_the_headers(void **state)
 {
     (void)state;

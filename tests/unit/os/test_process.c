@@ -52,7 +52,8 @@ static uint64_t ms_since(uint64_t start_ns)
     return (os_monotonic_ns() - start_ns) / 1000000;
 }
 
-/* ---------------------------------------------------------------------------------------------------- input and output */
+/* ---------------------------------------------------------------------------------------------------- input and output
+ */
 
 static void test_process__output_comes_as_a_stream(void **state)
 {
@@ -203,7 +204,8 @@ static void test_process__stderr_can_be_inherited(void **state)
     close(ends[1]);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ how it ends */
+/* ------------------------------------------------------------------------------------------------------------ how it
+ * ends */
 
 static void test_process__failures_are_told_by_status_and_last_words(void **state)
 {
@@ -317,7 +319,8 @@ static void test_process__leaves_no_zombies_and_no_descriptors(void **state)
     assert_int_equal(errno, ECHILD);
 }
 
-/* --------------------------------------------------------------------------------------------------------- being stopped */
+/* --------------------------------------------------------------------------------------------------------- being
+ * stopped */
 
 static void test_process__timeout_stops_a_silent_command(void **state)
 {
@@ -422,7 +425,7 @@ static void test_process__may_share_our_group(void **state)
     (void)state;
     char expected[32], *other = output_of(SH("cut -d' ' -f5 /proc/$$/stat"));
     snprintf(expected, sizeof expected, "%d", (int)getpgrp());
-    assert_int_not_equal(atol(other), getpgrp());
+    assert_int_not_equal(strtol(other, NULL, 10), getpgrp());
     char *ours = output_of(SH("cut -d' ' -f5 /proc/$$/stat", .share_terminal = true));
     ours[strcspn(ours, "\n")] = '\0';
     assert_string_equal(ours, expected);

@@ -18,8 +18,8 @@ static struct filter *filter_for(const struct agent_home *h)
     return f;
 }
 
-/* Is the path, below the home, left out, by itself or with a directory that it is in? `given` is the path that was given for
- * the backup: what lies above it is not asked. */
+/* Is the path, below the home, left out, by itself or with a directory that it is in? `given` is the path that was
+ * given for the backup: what lies above it is not asked. */
 static bool is_left_out(const struct filter *f, const char *given, const char *below)
 {
     char *start = in_home(given), *path = os_path_join(start, below);

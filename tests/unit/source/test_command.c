@@ -95,7 +95,8 @@ static enum err_code failure_of(const char *script, size_t step)
     return code;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- a command */
+/* ---------------------------------------------------------------------------------------------------------- a command
+ */
 
 static void test_command__output_is_the_content(void **state)
 {
@@ -211,7 +212,8 @@ static void test_command__unopened_content_is_released(void **state)
     content->release(content->ctx);
 }
 
-/* ------------------------------------------------------------------------------------------------------ standard input */
+/* ------------------------------------------------------------------------------------------------------ standard input
+ */
 
 static void test_stdin__is_the_content(void **state)
 {

@@ -1,5 +1,6 @@
 /*
- * Copies of databases at rest, in every state that a program may have left them in. What a copy holds is judged by SQLite.
+ * Copies of databases at rest, in every state that a program may have left them in. What a copy holds is judged by
+ * SQLite.
  */
 #include "source/sqlite.h"
 

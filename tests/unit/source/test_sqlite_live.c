@@ -1,6 +1,6 @@
 /*
- * Copies of databases that other processes are writing to. Every copy that is accepted must be sound and hold a committed
- * state, no older than what was committed when the copy was begun; writers must get on meanwhile.
+ * Copies of databases that other processes are writing to. Every copy that is accepted must be sound and hold a
+ * committed state, no older than what was committed when the copy was begun; writers must get on meanwhile.
  */
 #include <signal.h>
 #include <stdio.h>

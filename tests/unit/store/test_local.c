@@ -106,7 +106,8 @@ static void remove_dir(const struct fixture *f, const char *name)
     free(path);
 }
 
-/* --------------------------------------------------------------------------------------------------- layout and modes */
+/* --------------------------------------------------------------------------------------------------- layout and modes
+ */
 
 static void test_local__is_private(void **state)
 {
@@ -280,7 +281,8 @@ static void test_local__lists_only_what_it_could_read(void **state)
     free(dir);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- writing */
+/* ------------------------------------------------------------------------------------------------------------- writing
+ */
 
 static void test_local__spool_lies_where_listings_skip_it(void **state)
 {
@@ -352,7 +354,8 @@ static void age(const char *dir, const char *name, time_t seconds)
     free(path);
 }
 
-/* Others take locks, or add keys, while the exclusive lock's holder cleans: what they are writing at the moment stays. */
+/* Others take locks, or add keys, while the exclusive lock's holder cleans: what they are writing at the moment stays.
+ */
 static void test_local__clean_spares_what_others_may_be_writing(void **state)
 {
     struct fixture *f = *state;
@@ -380,10 +383,11 @@ static void test_local__clean_touches_files_only(void **state)
     free(dir);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- full disk */
+/* ----------------------------------------------------------------------------------------------------------- full disk
+ */
 
-/* A small file system below the fixture that goes with this process; the path is the caller's. Skips the test where that is
- * not allowed. */
+/* A small file system below the fixture that goes with this process; the path is the caller's. Skips the test where
+ * that is not allowed. */
 static char *mount_small(const struct fixture *f, const char *options)
 {
     char *dir = os_path_join(f->dir, "small");
@@ -448,7 +452,8 @@ static void test_local__disk_without_inodes_is_full_too(void **state)
     free(dir);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- kills */
+/* --------------------------------------------------------------------------------------------------------------- kills
+ */
 
 static void save_all_kinds(const char *dir)
 {
