@@ -22,7 +22,7 @@ missing_build_packages() {
 missing_test_packages() {
     missing_build_packages
     { command -v pkg-config >/dev/null && pkg-config --exists cmocka; } || echo libcmocka-dev
-    for need in restic:restic setfacl:acl setfattr:attr sqlite3:sqlite3 git:git strace:strace shellcheck:shellcheck \
+    for need in restic:restic setfacl:acl setfattr:attr sqlite3:sqlite3 git:git strace:strace valgrind:valgrind shellcheck:shellcheck \
         clang:clang clang-format:clang-format clang-tidy:clang-tidy gcovr:gcovr; do
         command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
     done

@@ -47,7 +47,7 @@ struct err {
 int err_set(struct err *err, enum err_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same from an errno value: the code is derived from it (ENOENT → ERR_NOT_FOUND, ENOSPC and EDQUOT → ERR_NO_SPACE,
- * EACCES and EPERM → ERR_PERMISSION, else ERR_IO) and ": strerror" is appended to the message. Returns -1. */
+ * EACCES and EPERM → ERR_PERMISSION …, else ERR_IO) and ": strerror" is appended to the message. Returns -1. */
 int err_errno(struct err *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "format: " before the message that is there. Keeps code and errno. Returns -1. */

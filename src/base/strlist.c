@@ -1,7 +1,9 @@
 #include "base/strlist.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/buf.h"
 #include "base/mem.h"
 
 void strlist_add_len(struct strlist *l, const char *s, size_t len)
@@ -63,6 +65,19 @@ bool strlist_equal(const struct strlist *a, const struct strlist *b)
         if (strcmp(a->items[i], b->items[i]) != 0)
             return false;
     return true;
+}
+
+char *strlist_join(const struct strlist *l, const char *separator)
+{
+    struct buf text;
+    buf_init(&text, SIZE_MAX / 2);
+    for (size_t i = 0; i < l->count; i++) {
+        buf_append_str(&text, i > 0 ? separator : "");
+        buf_append_str(&text, l->items[i]);
+    }
+    char *out = mem_strdup(buf_cstr(&text));
+    buf_release(&text);
+    return out;
 }
 
 void strlist_release(struct strlist *l)

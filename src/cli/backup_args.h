@@ -50,8 +50,7 @@ struct backup_view {
     struct strlist problems; /* the first ones */
     uint64_t problem_count;
     /* the progress thread's own */
-    uint64_t sample_ns, sample_bytes;
-    double rate; /* bytes a second, smoothed */
+    struct cli_rate rate; /* bytes a second */
 };
 void backup_view_init(struct backup_view *v, struct cli *cli, bool dry_run);
 void backup_view_release(struct backup_view *v);

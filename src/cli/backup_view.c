@@ -5,7 +5,7 @@
 #include "cli/backup_args.h"
 #include "os/clock.h"
 
-enum { PATH_SHOWN_BYTES = 4096, SAMPLE_MS = 1000 };
+enum { PATH_SHOWN_BYTES = 4096 };
 
 /* --- reports from the source, on any thread --- */
 
@@ -62,6 +62,7 @@ static void on_excluded(void *ctx, const char *path, const char *why)
 void backup_view_init(struct backup_view *v, struct cli *cli, bool dry_run)
 {
     *v = (struct backup_view){.cli = cli, .dry_run = dry_run, .started_ns = os_monotonic_ns()};
+    v->rate.sampled_ns = v->started_ns;
     v->progress = backup_progress_new();
     v->reporter =
         (struct sink_reporter){.ctx = v, .unreadable = on_unreadable, .warning = on_warning, .excluded = on_excluded};
@@ -100,20 +101,6 @@ static const char *clock_text(uint64_t seconds, char out[32])
     return out;
 }
 
-/* The rate of the last second or so, smoothed. */
-static void sample(struct backup_view *v, uint64_t now_ns, uint64_t bytes)
-{
-    if (v->sample_ns == 0)
-        v->sample_ns = v->started_ns;
-    uint64_t ns = now_ns - v->sample_ns;
-    if (ns < (uint64_t)SAMPLE_MS * 1000000 || bytes < v->sample_bytes)
-        return;
-    double rate = (double)(bytes - v->sample_bytes) * 1e9 / (double)ns;
-    v->rate = v->rate > 0 ? v->rate * 0.6 + rate * 0.4 : rate;
-    v->sample_ns = now_ns;
-    v->sample_bytes = bytes;
-}
-
 /* What share is done, 0 … 1, by the parent snapshot's size; negative when nobody knows. */
 static double share_done(uint64_t bytes, uint64_t total)
 {
@@ -136,17 +123,17 @@ void backup_view_draw(void *ctx, char *out, size_t cap, unsigned columns)
         snprintf(out + used, cap - used, " %s…", stage);
         return;
     }
-    sample(v, now, bytes);
+    cli_rate_sample(&v->rate, now, bytes);
     double share = share_done(bytes, total);
     if (share >= 0)
         used += (size_t)snprintf(out + used, cap - used, " %.1f%%", share * 100);
     used += (size_t)snprintf(out + used, cap - used, "  %s files  %s", cli_count(files, count),
                              short_bytes((double)bytes, size));
-    if (v->rate > 0)
-        used += (size_t)snprintf(out + used, cap - used, "  %s/s", short_bytes(v->rate, rate));
-    if (share > 0 && v->rate > 0 && bytes < total && seconds >= 2)
+    if (v->rate.per_second > 0)
+        used += (size_t)snprintf(out + used, cap - used, "  %s/s", short_bytes(v->rate.per_second, rate));
+    if (share > 0 && v->rate.per_second > 0 && bytes < total && seconds >= 2)
         used += (size_t)snprintf(out + used, cap - used, "  ETA %s",
-                                 clock_text((uint64_t)((double)(total - bytes) / v->rate), eta));
+                                 clock_text((uint64_t)((double)(total - bytes) / v->rate.per_second), eta));
     uint64_t errors = atomic_load(&p->errors);
     if (errors > 0)
         used += (size_t)snprintf(out + used, cap - used, "  %s unreadable", cli_count(errors, count));
@@ -167,12 +154,13 @@ json_t *backup_view_status(void *ctx)
     struct backup_progress *p = v->progress;
     uint64_t now = os_monotonic_ns(), bytes = atomic_load(&p->bytes_done), total = atomic_load(&p->total_bytes);
     uint64_t total_files = atomic_load(&p->total_files), errors = atomic_load(&p->errors);
-    sample(v, now, bytes);
+    cli_rate_sample(&v->rate, now, bytes);
     double share = share_done(bytes, total);
     json_t *line = json_pack("{s:s, s:I, s:f}", "message_type", "status", "seconds_elapsed",
                              (json_int_t)((now - v->started_ns) / 1000000000), "percent_done", share > 0 ? share : 0.0);
-    if (share > 0 && v->rate > 0 && bytes < total)
-        json_object_set_new(line, "seconds_remaining", json_integer((json_int_t)((double)(total - bytes) / v->rate)));
+    if (share > 0 && v->rate.per_second > 0 && bytes < total)
+        json_object_set_new(line, "seconds_remaining",
+                            json_integer((json_int_t)((double)(total - bytes) / v->rate.per_second)));
     if (total_files > 0)
         json_object_set_new(line, "total_files", json_integer((json_int_t)total_files));
     json_object_set_new(line, "files_done", json_integer((json_int_t)atomic_load(&p->files_done)));

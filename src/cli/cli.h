@@ -145,4 +145,11 @@ struct cli_progress *cli_progress_start(struct cli *cli, cli_progress_draw *draw
 /* In JSON mode: `status` is called once a second (CLAWBACK_PROGRESS_FPS changes that) and its document printed. */
 struct cli_progress *cli_progress_start_json(struct cli *cli, cli_progress_draw *draw, json_t *(*status)(void *ctx),
                                              void *ctx);
+/* A rate of something that grows: of the last second or so, smoothed. Zeroed but for `sampled_ns`, which is when it
+ * began. */
+struct cli_rate {
+    uint64_t sampled_ns, sampled;
+    double per_second; /* 0: not known yet */
+};
+void cli_rate_sample(struct cli_rate *r, uint64_t now_ns, uint64_t value);
 void cli_progress_stop(struct cli_progress *p); /* NULL is nothing */

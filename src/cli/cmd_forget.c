@@ -178,25 +178,14 @@ static int find_ids(struct cli *cli, struct repo *repo, const struct cli_snapsho
 
 /* --- output --- */
 
-static char *joined(const struct strlist *list, const char *separator)
-{
-    struct buf text;
-    buf_init(&text, REPO_UNPACKED_MAX_BYTES);
-    for (size_t i = 0; i < list->count; i++)
-        buf_printf(&text, "%s%s", i > 0 ? separator : "", list->items[i]);
-    char *out = mem_strdup(buf_cstr(&text));
-    buf_release(&text);
-    return out;
-}
-
 /* Reasons are the last column, and there only for what is kept. */
 static void add_row(struct cli_table *table, const struct forget_entry *e, bool compact)
 {
     char id[ID_SHORT_CHARS + 1], when[OS_TIME_BYTES];
     const struct snapshot *s = e->snapshot;
     const char *separator = compact ? ", " : "\n";
-    char *tags = joined(&s->tags, compact ? "," : "\n"), *paths = joined(&s->paths, separator);
-    char *reasons = joined(&e->item.reasons, separator);
+    char *tags = strlist_join(&s->tags, compact ? "," : "\n"), *paths = strlist_join(&s->paths, separator);
+    char *reasons = strlist_join(&e->item.reasons, separator);
     cli_table_row(table, (const char *const[]){id_to_short(&s->id, id), os_time_format_human(&s->time, when),
                                                s->hostname, tags, paths, reasons});
     free(tags);
@@ -228,7 +217,7 @@ static void print_entries(struct cli *cli, const struct forget_result *r, const 
 
 static void print_heading(struct cli *cli, const struct snapshot *s, const struct forget_grouping *by)
 {
-    char *paths = joined(&s->paths, ", "), *tags = joined(&s->tags, ", ");
+    char *paths = strlist_join(&s->paths, ", "), *tags = strlist_join(&s->tags, ", ");
     struct buf text;
     buf_init(&text, REPO_UNPACKED_MAX_BYTES);
     if (by->host)

@@ -122,21 +122,10 @@ static void keep_latest(struct row *rows, size_t count, int64_t n)
 
 /* --- what is shown --- */
 
-static char *joined(const struct strlist *list, const char *separator)
-{
-    struct buf text;
-    buf_init(&text, REPO_UNPACKED_MAX_BYTES);
-    for (size_t i = 0; i < list->count; i++)
-        buf_printf(&text, "%s%s", i > 0 ? separator : "", list->items[i]);
-    char *out = mem_strdup(buf_cstr(&text));
-    buf_release(&text);
-    return out;
-}
-
 static void add_row(struct cli_table *table, const struct snapshot *s, bool compact)
 {
     char id[ID_SHORT_CHARS + 1], when[OS_TIME_BYTES], size[24] = "";
-    char *tags = joined(&s->tags, compact ? "," : "\n"), *paths = joined(&s->paths, compact ? "," : "\n");
+    char *tags = strlist_join(&s->tags, compact ? "," : "\n"), *paths = strlist_join(&s->paths, compact ? "," : "\n");
     if (s->has_summary)
         cli_bytes(s->summary.total_bytes_processed, size);
     cli_table_row(table, (const char *const[]){id_to_short(&s->id, id), os_time_format_human(&s->time, when),
@@ -163,7 +152,7 @@ static json_t *group_key_json(const struct snapshot *s, const struct grouping *b
 
 static void print_group_heading(struct cli *cli, const struct snapshot *s, const struct grouping *by)
 {
-    char *paths = joined(&s->paths, ", "), *tags = joined(&s->tags, ", ");
+    char *paths = strlist_join(&s->paths, ", "), *tags = strlist_join(&s->tags, ", ");
     struct buf text;
     buf_init(&text, REPO_UNPACKED_MAX_BYTES);
     if (by->host)

@@ -128,3 +128,15 @@ void cli_progress_stop(struct cli_progress *p)
     pthread_mutex_destroy(&p->mutex);
     free(p);
 }
+
+void cli_rate_sample(struct cli_rate *r, uint64_t now_ns, uint64_t value)
+{
+    static const uint64_t interval_ns = 1000000000;
+    uint64_t ns = now_ns - r->sampled_ns;
+    if (ns < interval_ns || value < r->sampled)
+        return;
+    double now = (double)(value - r->sampled) * 1e9 / (double)ns;
+    r->per_second = r->per_second > 0 ? r->per_second * 0.6 + now * 0.4 : now;
+    r->sampled_ns = now_ns;
+    r->sampled = value;
+}

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 
-enum { SAMPLE_MS = 1000, SHOWN_FACTOR = 10 };
+enum { SHOWN_FACTOR = 10 };
 
 typedef unsigned long long ull;
 
@@ -82,24 +82,12 @@ static void on_item(void *ctx, enum restore_action action, const char *path, uin
 void restore_view_init(struct restore_view *v, struct cli *cli, bool dry_run, bool list)
 {
     *v = (struct restore_view){.cli = cli, .dry_run = dry_run, .started_ns = os_monotonic_ns()};
+    v->rate.sampled_ns = v->started_ns;
     v->reporter =
         (struct restore_reporter){.ctx = v, .error = on_error, .warning = on_warning, .item = list ? on_item : NULL};
 }
 
 /* --- the live line --- */
-
-static void sample(struct restore_view *v, uint64_t now_ns, uint64_t bytes)
-{
-    if (v->sample_ns == 0)
-        v->sample_ns = v->started_ns;
-    uint64_t ns = now_ns - v->sample_ns;
-    if (ns < (uint64_t)SAMPLE_MS * 1000000 || bytes < v->sample_bytes)
-        return;
-    double rate = (double)(bytes - v->sample_bytes) * 1e9 / (double)ns;
-    v->rate = v->rate > 0 ? v->rate * 0.6 + rate * 0.4 : rate;
-    v->sample_ns = now_ns;
-    v->sample_bytes = bytes;
-}
 
 /* Bytes and files that are dealt with, and the share of the whole: negative when it is not known. */
 struct state {
@@ -144,17 +132,17 @@ void restore_view_draw(void *ctx, char *out, size_t cap, unsigned columns)
     struct state s = look(&v->progress);
     char elapsed[32], count[32], bytes[24], rate[24], eta[32];
     (void)columns;
-    sample(v, now, s.bytes);
+    cli_rate_sample(&v->rate, now, s.bytes);
     size_t used = (size_t)snprintf(out, cap, "[%s] %s", clock_text(seconds, elapsed), stage != NULL ? stage : "");
     if (s.share >= 0)
         used += (size_t)snprintf(out + used, cap - used, " %.1f%%", s.share * 100);
     used += (size_t)snprintf(out + used, cap - used, "  %s files  %s", cli_count(s.files, count),
                              cli_bytes(s.bytes, bytes));
-    if (v->rate > 0)
-        used += (size_t)snprintf(out + used, cap - used, "  %s/s", cli_bytes((uint64_t)v->rate, rate));
-    if (v->rate > 0 && s.share > 0 && s.share < 1 && seconds >= 2)
+    if (v->rate.per_second > 0)
+        used += (size_t)snprintf(out + used, cap - used, "  %s/s", cli_bytes((uint64_t)v->rate.per_second, rate));
+    if (v->rate.per_second > 0 && s.share > 0 && s.share < 1 && seconds >= 2)
         used += (size_t)snprintf(out + used, cap - used, "  ETA %s",
-                                 clock_text((uint64_t)((double)(s.total_bytes - s.bytes) / v->rate), eta));
+                                 clock_text((uint64_t)((double)(s.total_bytes - s.bytes) / v->rate.per_second), eta));
     uint64_t errors = atomic_load(&v->progress.errors);
     if (errors > 0)
         snprintf(out + used, cap - used, "  %s errors", cli_count(errors, count));

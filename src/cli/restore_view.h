@@ -12,8 +12,7 @@ struct restore_view {
     struct restore_progress progress;
     struct restore_reporter reporter; /* for restore_run() */
     /* the progress thread's own */
-    uint64_t sample_ns, sample_bytes;
-    double rate; /* bytes a second, smoothed */
+    struct cli_rate rate; /* bytes a second */
 };
 
 /* list: every entry that is restored is named. */

@@ -11,11 +11,15 @@
 #include <unistd.h>
 #include "base/mem.h"
 
-ssize_t os_read_full(int fd, void *p, size_t len)
+/* Where a descriptor stands, instead of an offset. */
+static const off_t HERE = -1;
+
+static ssize_t read_full(int fd, void *p, size_t len, off_t offset)
 {
     size_t done = 0;
     while (done < len) {
-        ssize_t n = read(fd, (char *)p + done, len - done);
+        char *to = (char *)p + done;
+        ssize_t n = offset == HERE ? read(fd, to, len - done) : pread(fd, to, len - done, offset + (off_t)done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -25,56 +29,44 @@ ssize_t os_read_full(int fd, void *p, size_t len)
         done += (size_t)n;
     }
     return (ssize_t)done;
+}
+
+ssize_t os_read_full(int fd, void *p, size_t len)
+{
+    return read_full(fd, p, len, HERE);
 }
 
 ssize_t os_pread_full(int fd, void *p, size_t len, off_t offset)
 {
+    return read_full(fd, p, len, offset);
+}
+
+static int write_full(int fd, const void *p, size_t len, off_t offset)
+{
     size_t done = 0;
     while (done < len) {
-        ssize_t n = pread(fd, (char *)p + done, len - done, offset + (off_t)done);
+        const char *from = (const char *)p + done;
+        ssize_t n = offset == HERE ? write(fd, from, len - done) : pwrite(fd, from, len - done, offset + (off_t)done);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n <= 0) {
+            if (n == 0)
+                errno = ENOSPC;
             return -1;
-        if (n == 0)
-            break;
+        }
         done += (size_t)n;
     }
-    return (ssize_t)done;
+    return 0;
 }
 
 int os_write_full(int fd, const void *p, size_t len)
 {
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = write(fd, (const char *)p + done, len - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            if (n == 0)
-                errno = ENOSPC;
-            return -1;
-        }
-        done += (size_t)n;
-    }
-    return 0;
+    return write_full(fd, p, len, HERE);
 }
 
 int os_pwrite_full(int fd, const void *p, size_t len, off_t offset)
 {
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pwrite(fd, (const char *)p + done, len - done, offset + (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            if (n == 0)
-                errno = ENOSPC;
-            return -1;
-        }
-        done += (size_t)n;
-    }
-    return 0;
+    return write_full(fd, p, len, offset);
 }
 
 /* Reads to the end of the file, in steps that start at its size. */

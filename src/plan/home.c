@@ -148,9 +148,11 @@ static void add_named(struct search *s, const char *kind, const char *path, stru
 {
     char *real = realpath(path, NULL);
     if (real == NULL) {
-        if (errno == ENOENT || errno == ENOTDIR)
+        /* Below a root nothing is lost by its absence: the agent makes such directories when it first needs them. */
+        bool missing = errno == ENOENT || errno == ENOTDIR;
+        if (missing && !is_below_a_root(s->home, path))
             add_note(s, mem_printf("%s '%s' is not there", kind, path));
-        else
+        else if (!missing)
             add_note(s, mem_printf("%s '%s' cannot be reached: %s", kind, path, strerror(errno)));
         return;
     }

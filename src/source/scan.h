@@ -20,7 +20,7 @@
 #include "source/files.h"
 #include "source/targets.h"
 
-enum { SCAN_AHEAD_ENTRIES = 65536, SCAN_AHEAD_BYTES = 16 << 20, SCAN_CHUNK_ENTRIES = 4096 };
+enum { SCAN_AHEAD_ENTRIES = 65536, SCAN_AHEAD_BYTES = 8 << 20, SCAN_CHUNK_ENTRIES = 4096 };
 
 struct scan_dir;
 
