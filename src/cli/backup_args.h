@@ -28,10 +28,11 @@ struct backup_sources {
     struct strlist excludes; /* the patterns, as the snapshot records them */
     struct filter *filter;   /* NULL: none */
 };
-/* From the arguments and the --files-from kinds; where there are none, the agent's home with its excludes. Says on
- * standard error what it found. backup_sources_release() either way. */
-int backup_sources_gather(struct cli *cli, const struct backup_args *args, int argc, char **argv,
-                          struct backup_sources *out, struct err *err);
+/* `own`: our repository and cache, which are never taken, whatever is asked for: a backup of itself would grow for
+ * ever. From the arguments and the --files-from kinds; where there are none, the agent's home with its excludes. Says
+ * on standard error what it found. backup_sources_release() either way. */
+int backup_sources_gather(struct cli *cli, const struct backup_args *args, const struct strlist *own, int argc,
+                          char **argv, struct backup_sources *out, struct err *err);
 void backup_sources_release(struct backup_sources *s);
 
 /*

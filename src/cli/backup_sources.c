@@ -158,14 +158,19 @@ static int add_files(struct filter *filter, const struct strlist *files, bool ig
 
 /* out->excludes are there already: the agent's. What the user gives comes after them, so that '!pattern' can take one
  * back. */
-static int build_filter(const struct backup_args *args, struct backup_sources *out, struct err *err)
+static int build_filter(const struct backup_args *args, const struct strlist *own, struct backup_sources *out,
+                        struct err *err)
 {
     strlist_copy(&out->excludes, &args->exclude);
     struct filter *filter = filter_new();
+    int rc = 0;
     if (add_patterns(filter, &out->excludes, false, err) < 0 ||
         add_files(filter, &args->exclude_file, false, err) < 0 ||
-        add_patterns(filter, &args->iexclude, true, err) < 0 ||
-        add_files(filter, &args->iexclude_file, true, err) < 0) {
+        add_patterns(filter, &args->iexclude, true, err) < 0 || add_files(filter, &args->iexclude_file, true, err) < 0)
+        rc = -1;
+    for (size_t i = 0; rc == 0 && i < own->count; i++)
+        rc = filter_add_path(filter, own->items[i], err);
+    if (rc != 0) {
         filter_free(filter);
         return -1;
     }
@@ -194,8 +199,8 @@ static char *base_of(const struct strlist *paths, int argc, char **argv)
     return NULL;
 }
 
-int backup_sources_gather(struct cli *cli, const struct backup_args *args, int argc, char **argv,
-                          struct backup_sources *out, struct err *err)
+int backup_sources_gather(struct cli *cli, const struct backup_args *args, const struct strlist *own, int argc,
+                          char **argv, struct backup_sources *out, struct err *err)
 {
     *out = (struct backup_sources){0};
     size_t list_count = args->files_from.count + args->files_from_verbatim.count + args->files_from_raw.count;
@@ -210,7 +215,7 @@ int backup_sources_gather(struct cli *cli, const struct backup_args *args, int a
         rc = add_agent_home(cli, args, out, err);
     if (rc == 0 && out->paths.count == 0)
         rc = err_set(err, ERR_USAGE, "nothing to back up: the lists of files name nothing");
-    return rc == 0 ? build_filter(args, out, err) : -1;
+    return rc == 0 ? build_filter(args, own, out, err) : -1;
 }
 
 void backup_sources_release(struct backup_sources *s)

@@ -251,10 +251,16 @@ static int prepare(struct job *job, int argc, char **argv, struct err *err)
         cli_access_prepare(job->cli, &job->access, err) < 0)
         return -1;
     bool stream = a->from_stdin || a->stdin_from_command;
-    if (!stream && backup_sources_gather(job->cli, a, argc, argv, &job->sources, err) < 0)
-        return -1;
-    fill_options(job, argv);
-    return 0;
+    struct strlist own = {0};
+    if (job->access.store->location[0] == '/')
+        strlist_add(&own, job->access.store->location);
+    if (job->access.cache_dir != NULL && job->access.cache_dir[0] == '/')
+        strlist_add(&own, job->access.cache_dir);
+    int rc = stream ? 0 : backup_sources_gather(job->cli, a, &own, argc, argv, &job->sources, err);
+    strlist_release(&own);
+    if (rc == 0)
+        fill_options(job, argv);
+    return rc;
 }
 
 static int back_up(struct job *job, struct err *err)

@@ -31,9 +31,7 @@ static const struct option OPTIONS[] = {
      .offset = offsetof(struct restore_args, overwrite),
      .choices = OVERWRITE,
      .metavar = "WHEN",
-     .help = "what to do about files that exist: always (the default: make them what they are in the snapshot), "
-             "if-changed (the same, "
-             "but believe size and time), if-newer (only older ones), never"},
+     .help = "which files that exist may be changed (the default is always)"},
     {.name = "delete",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct restore_args, delete_extra),
@@ -157,6 +155,8 @@ static int restore(struct cli *cli, struct repo *repo, const char *spec, const s
     uint64_t errors = atomic_load(&v->progress.errors);
     if (rc == 0)
         restore_view_summary(v, a->target, &result);
+    if (rc < 0 && err->code == ERR_INTERRUPTED)
+        err_set(err, ERR_INTERRUPTED, "interrupted; run the same command again to restore what is missing");
     if (rc == 0 && errors > 0)
         rc = err_set(err, ERR_FAILED, "%llu error%s: see above; everything else was restored",
                      (unsigned long long)errors, errors == 1 ? "" : "s");
@@ -211,6 +211,10 @@ const struct command cmd_restore = {
         "Restores contents and all metadata. What is there already and right is left alone: restoring again after an "
         "interruption does only what is missing. Nothing outside of the target is touched, whatever symlinks lie in "
         "it.\n\n"
+        "--overwrite always makes every existing file what it is in the snapshot; if-changed does the same but "
+        "believes a file's "
+        "size and modification time; if-newer changes only files that are older than the snapshot's; never changes "
+        "none.\n\n"
         "With :PATH, what is in that directory of the snapshot goes directly into the target. What cannot be restored "
         "is "
         "named, everything else is restored, and the exit status is 1.",

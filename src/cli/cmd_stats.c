@@ -19,7 +19,7 @@ static const struct option OPTIONS[] = {
      .offset = offsetof(struct stats_args, mode),
      .choices = MODES,
      .metavar = "MODE",
-     .help = "what is counted: restore-size (the default), files-by-contents, blobs-per-file, raw-data"},
+     .help = "what is counted (the default is restore-size)"},
     CLI_SNAPSHOT_FILTER_OPTIONS(struct stats_args, filter),
     OPTION_END,
 };

@@ -60,11 +60,7 @@ static void add(struct strlist *out, const char *prefix, const char *path, const
     struct buf text;
     buf_init(&text, (size_t)1 << 20);
     buf_append_str(&text, prefix);
-    for (const char *p = path; *p != '\0'; p++) {
-        if (strchr("*?[\\", *p) != NULL)
-            buf_append_byte(&text, '\\');
-        buf_append_byte(&text, (unsigned char)*p);
-    }
+    filter_escape(path, &text);
     buf_append_str(&text, suffix);
     strlist_add(out, buf_cstr(&text));
     buf_release(&text);

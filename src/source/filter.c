@@ -208,3 +208,22 @@ int filter_add(struct filter *f, const char *pattern, bool ignore_case, struct e
     l->has_negated = l->has_negated || p.negated;
     return 0;
 }
+
+void filter_escape(const char *path, struct buf *out)
+{
+    for (const char *p = path; *p != '\0'; p++) {
+        if (strchr("*?[\\", *p) != NULL)
+            buf_append_byte(out, '\\');
+        buf_append_byte(out, (unsigned char)*p);
+    }
+}
+
+int filter_add_path(struct filter *f, const char *path, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, FILTER_TEXT_MAX_BYTES);
+    filter_escape(path, &text);
+    int rc = filter_add(f, buf_cstr(&text), false, err);
+    buf_release(&text);
+    return rc;
+}

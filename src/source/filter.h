@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/strlist.h"
 
@@ -16,6 +17,10 @@ struct filter *filter_new(void);
 void filter_free(struct filter *f);
 /* ERR_USAGE for a malformed pattern (it is named). ignore_case: --iexclude. An empty pattern is none. */
 int filter_add(struct filter *f, const char *pattern, bool ignore_case, struct err *err);
+/* Appends the path to a pattern's text, its characters taken literally. */
+void filter_escape(const char *path, struct buf *out);
+/* Excludes this very path and what is below it. */
+int filter_add_path(struct filter *f, const char *path, struct err *err);
 /* One pattern a line; empty lines and lines starting with '#' are skipped, surrounding blanks trimmed, $VARIABLES
  * expanded. "-" is standard input. */
 int filter_add_file(struct filter *f, const char *path, bool ignore_case, struct err *err);
