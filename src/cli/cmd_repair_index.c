@@ -50,12 +50,13 @@ static void print_result(struct cli *cli, const struct repair_index_result *r, b
 
 static void print_json(struct cli *cli, const struct repair_index_result *r, bool dry_run)
 {
-    cli_json(cli, json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type", "summary",
-                            "dry_run", dry_run, "packs", (json_int_t)r->packs, "packs_kept", (json_int_t)r->packs_kept,
-                            "packs_added", (json_int_t)r->packs_added, "packs_missing", (json_int_t)r->packs_missing,
-                            "packs_damaged", (json_int_t)(r->packs_damaged + r->packs_header_damaged), "blobs_salvaged",
-                            (json_int_t)r->blobs_salvaged, "index_broken", (json_int_t)r->index_broken, "index_written",
-                            (json_int_t)r->index_written, "index_removed", (json_int_t)r->index_removed));
+    cli_json(cli,
+             json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "message_type", "summary", "dry_run",
+                       dry_run, "packs", (json_int_t)r->packs, "packs_kept", (json_int_t)r->packs_kept, "packs_added",
+                       (json_int_t)r->packs_added, "packs_missing", (json_int_t)r->packs_missing, "packs_damaged",
+                       (json_int_t)r->packs_damaged + (json_int_t)r->packs_header_damaged, "blobs_salvaged",
+                       (json_int_t)r->blobs_salvaged, "index_broken", (json_int_t)r->index_broken, "index_written",
+                       (json_int_t)r->index_written, "index_removed", (json_int_t)r->index_removed));
 }
 
 static int repair(struct cli *cli, struct repo *repo, struct lock *lock, const struct repair_index_options *options)

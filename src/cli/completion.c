@@ -1,5 +1,6 @@
 #include "cli/completion.h"
 
+#include <assert.h>
 #include <string.h>
 #include "cli/cli.h"
 #include "cli/help.h"
@@ -212,6 +213,7 @@ void completion_bash(struct buf *out)
 /* Text inside single quotes and the brackets of an _arguments specification. */
 static void zsh_text(const char *text, struct buf *out)
 {
+    assert(text != NULL);
     for (; *text != '\0'; text++) {
         if (*text == '\'')
             buf_append_str(out, "'\\''");
@@ -346,6 +348,7 @@ void completion_zsh(struct buf *out)
 /* Text inside single quotes. */
 static void fish_text(const char *text, struct buf *out)
 {
+    assert(text != NULL);
     for (; *text != '\0'; text++) {
         if (*text == '\'' || *text == '\\')
             buf_append_byte(out, '\\');

@@ -219,7 +219,7 @@ static void examples(const struct help_style *style, const struct command_exampl
 bool help_group_seen_before(const struct command *const *commands, size_t index)
 {
     for (size_t i = 0; i < index; i++)
-        if (strcmp(commands[i]->group, commands[index]->group) == 0)
+        if (commands[i] != NULL && commands[index] != NULL && strcmp(commands[i]->group, commands[index]->group) == 0)
             return true;
     return false;
 }

@@ -160,12 +160,12 @@ static int ask_twice(int tty, const char *question, char **out, struct err *err)
     if (ask(tty, question, out, err) < 0)
         return -1;
     int rc = ask(tty, "once more: ", &again, err);
-    if (rc == 0 && strcmp(*out, again) != 0)
+    if (rc == 0 && *out != NULL && again != NULL && strcmp(*out, again) != 0)
         rc = err_set(err, ERR_USAGE, "the two passphrases differ");
     if (again != NULL)
         mem_wipe(again, strlen(again));
     free(again);
-    if (rc < 0) {
+    if (rc < 0 && *out != NULL) {
         mem_wipe(*out, strlen(*out));
         free(*out);
         *out = NULL;

@@ -1,5 +1,6 @@
 #include "engine/content_stream.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include "base/mem.h"
@@ -92,9 +93,15 @@ static void fill_slot(void *arg, unsigned worker)
     pthread_mutex_unlock(&s->mutex);
 }
 
+static struct slot *slot_of(struct content_stream *s, size_t i)
+{
+    assert(s->slot_count > 0);
+    return &s->slots[i % s->slot_count];
+}
+
 static void submit(struct content_stream *s, const struct id *ids, size_t i)
 {
-    struct slot *slot = &s->slots[i % s->slot_count];
+    struct slot *slot = slot_of(s, i);
     slot->id = ids[i];
     slot->done = false;
     pool_submit(s->pool, fill_slot, slot);
@@ -102,7 +109,8 @@ static void submit(struct content_stream *s, const struct id *ids, size_t i)
 
 static struct slot *wait_for(struct content_stream *s, size_t i)
 {
-    struct slot *slot = &s->slots[i % s->slot_count];
+    assert(s->slot_count > 0);
+    struct slot *slot = slot_of(s, i);
     pthread_mutex_lock(&s->mutex);
     while (!slot->done)
         pthread_cond_wait(&s->filled, &s->mutex);

@@ -136,7 +136,7 @@ void rdir_release(struct restore *r, struct rdir *d);
 char *rdir_path(const struct rdir *d, const char *name);
 
 /* restore_entry.c */
-void restore_batch_run(void *batch, unsigned worker); /* a pool task; frees the batch */
+void restore_batch_run(void *arg, unsigned worker); /* a pool task; frees the batch */
 
 /* restore_file.c: the file's bytes and metadata. `plan` as in restore_item. *st_out: what it is now, when hard links
  * need to know (may be NULL). */

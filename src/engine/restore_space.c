@@ -119,8 +119,8 @@ static int free_space(struct restore *r, struct free_space *out, struct err *err
     *out = (struct free_space){.sure = false};
     if (path == NULL)
         return err_errno(err, errno, "cannot find the working directory");
-    struct statvfs vfs;
-    struct statfs fs;
+    struct statvfs vfs = {0};
+    struct statfs fs = {0};
     int result = -1;
     while ((result = statvfs(path, &vfs)) < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         char *slash = strrchr(path, '/');

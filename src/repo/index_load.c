@@ -80,7 +80,7 @@ static void load_files_task(void *arg, unsigned worker)
 {
     struct loader *l = arg;
     const struct id *id;
-    struct err err;
+    struct err err = {0};
     if (l->codecs[worker] == NULL)
         l->codecs[worker] = codec_new(l->repo, &err);
     while ((id = next_file(l)) != NULL)

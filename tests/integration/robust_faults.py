@@ -42,7 +42,7 @@ def faults(box, s, args, after, rc=0, prepare=None, kinds=KINDS, one_line=True):
                 after(case, result)
             except AssertionError as e:
                 raise AssertionError("%s\nafter\n%s" % (e, result))
-    in_parallel(one, ["%s:%d" % (kind, n) for kind in kinds for n in range(1, count + 1)])
+    in_parallel(one, ["%s:%d" % (kind, n) for kind in robust.kinds(kinds) for n in range(1, count + 1)])
     s.unchanged()
 
 
@@ -180,7 +180,7 @@ def test_changing_the_passphrase(box):
             if result.rc != 0:
                 plain_failure(result)
             after(case, result)
-    in_parallel(one, ["%s:%d" % (kind, n) for kind in KINDS for n in range(1, count + 1)])
+    in_parallel(one, ["%s:%d" % (kind, n) for kind in robust.kinds() for n in range(1, count + 1)])
 
 
 def test_init(box):

@@ -40,8 +40,9 @@ class Backup:
     """A backup of a standard input that says nothing: it holds its shared lock until end() or kill()."""
 
     def __init__(self, box, case):
+        before = len(case.locks())
         self.child = started(box, case, "backup", "--json", "--stdin", stdin=subprocess.PIPE)
-        locked(case, len(case.locks()) + 1)
+        locked(case, before + 1)
 
     def end(self):
         out, err = self.child.communicate(b"the end")

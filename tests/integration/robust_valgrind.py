@@ -2,7 +2,6 @@
 # timeout: 900
 """One round of everything under valgrind: no use of memory that is not ours or holds nothing, and none that is lost."""
 import os
-import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -15,15 +14,10 @@ from robust import KIB  # noqa: E402
 FOUND = 99  # an exit status that no command has
 
 
-def sanitized():
-    with open(clawtest.clawback_binary(), "rb") as f:
-        return re.search(rb"__(asan|tsan)_init", f.read()) is not None
-
-
 @needs("valgrind")
 @needs("sqlite3")
 def test_a_round_of_all_commands(box):
-    if sanitized():
+    if robust.sanitized():
         skip("the program has a sanitizer in it, which valgrind cannot run")
     s = robust.Scene(box)
     robust.make_tree(s.source, 5, [30 * KIB, 700 * KIB, 20, 5 * KIB])
