@@ -8,14 +8,13 @@ missing_build_packages() {
     command -v ninja >/dev/null || echo ninja-build
     command -v python3 >/dev/null || echo python3
     if ! command -v pkg-config >/dev/null; then
-        echo pkgconf libssl-dev libzstd-dev libsqlite3-dev libjansson-dev libarchive-dev
+        echo pkgconf libssl-dev libzstd-dev libsqlite3-dev libjansson-dev
         return
     fi
     pkg-config --exists 'libcrypto >= 3.0' || echo libssl-dev
     pkg-config --exists 'libzstd >= 1.4' || echo libzstd-dev
     pkg-config --exists 'sqlite3 >= 3.34' || echo libsqlite3-dev
     pkg-config --exists 'jansson >= 2.13' || echo libjansson-dev
-    pkg-config --exists 'libarchive >= 3.4' || echo libarchive-dev
 }
 
 # The same for the tests.
