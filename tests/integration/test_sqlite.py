@@ -246,5 +246,33 @@ def test_one_changed_page_in_a_hundred_is_cheap(box):
     box.restic("check", "--read-data", repo=box.path("clawback"))
 
 
+def test_a_restore_is_not_undone_by_what_the_old_database_left(box):
+    """A -wal in the target belongs to the database that was there: SQLite would apply it to the restored one."""
+    folder = box.mkdir("source")
+    path, repo = os.path.join(folder, "a.db"), box.path("repo")
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t (x)")
+    db.executemany("INSERT INTO t VALUES (?)", ((i,) for i in range(1000)))
+    CLAWBACK.init(box, repo=repo)
+    CLAWBACK.backup(box, folder, repo=repo)
+    db.executemany("INSERT INTO t VALUES (?)", ((i,) for i in range(5000)))
+    crashed = {}  # as after a kill: the files as they are, with nobody who has them open
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), "rb") as f:
+            crashed[name] = f.read()
+    db.close()
+    for name, content in crashed.items():
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(content)
+    check("a.db-wal" in crashed, "there is no -wal to try this with")
+    box.claw("restore", "latest", "--target", "/", repo=repo)
+    equal(sorted(os.listdir(folder)), ["a.db"], "what is beside the database")
+    db = sqlite3.connect(path)
+    equal(db.execute("PRAGMA integrity_check").fetchone()[0], "ok", "integrity_check")
+    equal(db.execute("SELECT count(*) FROM t").fetchone()[0], 1000, "rows")
+    db.close()
+
+
 if __name__ == "__main__":
     main()
