@@ -6,6 +6,8 @@
 #include "cli/environment.h"
 #include "cli/snapshot_text.h"
 #include "os/clock.h"
+#include "source/files.h"
+#include "source/stream.h"
 
 static const struct option OPTIONS[] = {
     {.name = "exclude",
@@ -198,6 +200,8 @@ struct job {
     struct strlist tags;
     struct timespec time;
     char host[256];
+    struct files_options files;
+    struct source *source;
     struct backup_options options;
 };
 
@@ -207,22 +211,31 @@ static int open_repo(void *ctx, struct repo **out, struct err *err)
     return cli_access_open(&job->access, out, err);
 }
 
-static void fill_options(struct job *job, char **argv)
+static struct source *files_source(struct job *job)
+{
+    const struct backup_args *a = job->args;
+    job->files = (struct files_options){
+        .paths = &job->sources.paths,
+        .base = job->sources.base,
+        .exclude = job->sources.filter,
+        .exclude_if_present = a->exclude_if_present.count > 0 ? &a->exclude_if_present : NULL,
+        .exclude_caches = a->exclude_caches,
+        .exclude_larger_than = a->exclude_larger_than,
+        .one_file_system = a->one_file_system,
+        .with_atime = a->with_atime,
+        .limit_read_bytes_per_s = job->cli->limit_read,
+        .threads = (unsigned)job->cli->cpus,
+    };
+    return files_source_new(&job->files);
+}
+
+static void fill_options(struct job *job)
 {
     const struct backup_args *a = job->args;
     for (size_t i = 0; i < a->tags.count; i++)
         snapshot_split_tags(a->tags.items[i], &job->tags);
     job->options = (struct backup_options){
-        .files = {.paths = &job->sources.paths,
-                  .base = job->sources.base,
-                  .exclude = job->sources.filter,
-                  .exclude_if_present = a->exclude_if_present.count > 0 ? &a->exclude_if_present : NULL,
-                  .exclude_caches = a->exclude_caches,
-                  .exclude_larger_than = a->exclude_larger_than,
-                  .one_file_system = a->one_file_system,
-                  .with_atime = a->with_atime,
-                  .limit_read_bytes_per_s = job->cli->limit_read,
-                  .threads = (unsigned)job->cli->cpus},
+        .source = job->source,
         .tags = &job->tags,
         .hostname = host_name(a, job->host),
         .parent = a->parent,
@@ -237,10 +250,29 @@ static void fill_options(struct job *job, char **argv)
         .retry_lock_ms = job->cli->retry_lock_ms,
         .no_lock = job->cli->no_lock,
     };
-    if (a->from_stdin || a->stdin_from_command)
-        job->options.stdin_name = a->stdin_filename != NULL ? a->stdin_filename : "stdin";
-    if (a->stdin_from_command)
-        job->options.stdin_command = argv;
+}
+
+static bool is_stream(const struct backup_args *a)
+{
+    return a->from_stdin || a->stdin_from_command;
+}
+
+static int make_source(struct job *job, int argc, char **argv, struct err *err)
+{
+    const struct backup_args *a = job->args;
+    if (is_stream(a))
+        return stream_source_new(&job->source, a->stdin_filename != NULL ? a->stdin_filename : "stdin",
+                                 a->stdin_from_command ? argv : NULL, a->time != NULL ? job->time : os_now(), err);
+    struct strlist own = {0};
+    if (job->access.store->location[0] == '/')
+        strlist_add(&own, job->access.store->location);
+    if (job->access.cache_dir != NULL && job->access.cache_dir[0] == '/')
+        strlist_add(&own, job->access.cache_dir);
+    int rc = backup_sources_gather(job->cli, a, &own, argc, argv, &job->sources, err);
+    strlist_release(&own);
+    if (rc == 0)
+        job->source = files_source(job);
+    return rc;
 }
 
 /* Everything that can be wrong is found before anything is begun. */
@@ -250,17 +282,10 @@ static int prepare(struct job *job, int argc, char **argv, struct err *err)
     if (check(a, argc, err) < 0 || (a->time != NULL && parse_time(a->time, &job->time, err) < 0) ||
         cli_access_prepare(job->cli, &job->access, err) < 0)
         return -1;
-    bool stream = a->from_stdin || a->stdin_from_command;
-    struct strlist own = {0};
-    if (job->access.store->location[0] == '/')
-        strlist_add(&own, job->access.store->location);
-    if (job->access.cache_dir != NULL && job->access.cache_dir[0] == '/')
-        strlist_add(&own, job->access.cache_dir);
-    int rc = stream ? 0 : backup_sources_gather(job->cli, a, &own, argc, argv, &job->sources, err);
-    strlist_release(&own);
-    if (rc == 0)
-        fill_options(job, argv);
-    return rc;
+    if (make_source(job, argc, argv, err) < 0)
+        return -1;
+    fill_options(job);
+    return 0;
 }
 
 static int back_up(struct job *job, struct err *err)
@@ -291,6 +316,7 @@ static int run_backup(struct cli *cli, void *options, int argc, char **argv)
     if (rc == 0)
         rc = back_up(&job, &err);
     cli_access_release(&job.access);
+    source_free(job.source);
     backup_sources_release(&job.sources);
     strlist_release(&job.tags);
     return rc < 0 ? cli_fail(cli, &err) : 0;

@@ -7,14 +7,11 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "os/clock.h"
-#include "os/file.h"
 #include "os/interrupt.h"
 #include "sink/repo_sink.h"
-#include "source/command.h"
 
 enum { FREE_MIN_BYTES = 64 << 10 }; /* with less no backup is begun */
 
@@ -25,7 +22,6 @@ struct run {
     pthread_mutex_t mutex;                /* guards first_unreadable */
     struct err first_unreadable;
     struct backup_progress *progress;
-    struct files *files;
     struct repo *repo;
     struct lock *lock;
     struct writer *writer;
@@ -35,11 +31,6 @@ struct run {
     struct timespec started;
     uint64_t started_ns;
 };
-
-static bool from_stdin(const struct backup_options *o)
-{
-    return o->stdin_name != NULL;
-}
 
 /*
  * Reports pass through here to be counted.
@@ -53,7 +44,7 @@ static void count_unreadable(void *ctx, const char *path, const struct err *err)
     if (r->first_unreadable.code == ERR_NONE)
         r->first_unreadable = *err;
     pthread_mutex_unlock(&r->mutex);
-    if (!from_stdin(r->options))
+    if (!r->options->source->strict)
         r->reporter->unreadable(r->reporter->ctx, path, err);
 }
 
@@ -149,7 +140,7 @@ static int find_parent(struct run *r, struct err *err)
     struct id id;
     const struct snapshot *found = NULL;
     const char *wish = r->options->parent;
-    if (from_stdin(r->options) || (wish == NULL && r->options->force))
+    if (wish == NULL && r->options->force)
         return 0;
     if (repo_load_snapshots(r->repo, &all, &broken, err) != 0)
         return -1;
@@ -204,86 +195,16 @@ static int open_sink(struct run *r, struct err *err)
  * Storing.
  */
 
-enum { NAME_MAX_BYTES = 255 };
-
-/* What all nodes of a streamed backup have in common. */
-static struct node stream_node(const struct run *r, const char *name, size_t len, enum node_type type, mode_t mode)
-{
-    const struct passwd *pw = getpwuid(getuid());
-    return (struct node){
-        .name = name,
-        .name_len = len,
-        .type = type,
-        .mode = node_mode_from_stat(mode),
-        .mtime = r->made.time,
-        .atime = r->made.time,
-        .ctime = r->made.time,
-        .uid = getuid(),
-        .gid = getgid(),
-        .user = pw != NULL ? pw->pw_name : NULL,
-    };
-}
-
-static int push_stream_file(struct run *r, const char *name, struct err *err)
-{
-    const struct backup_options *o = r->options;
-    struct sink *sink = repo_sink_base(r->sink);
-    struct node node = stream_node(r, name, strlen(name), NODE_FILE, S_IFREG | 0644);
-    struct sink_content *content =
-        o->stdin_command != NULL ? command_content_new(o->stdin_command, 0) : command_content_stdin(STDIN_FILENO);
-    return sink->ops->entry(sink, &node, r->made.paths.items[0], content, err);
-}
-
-/* One file, from standard input or a command; a name like "dumps/all.sql" puts it into directories. */
-static int push_stream(struct run *r, struct err *err)
-{
-    struct sink *sink = repo_sink_base(r->sink);
-    const char *name = r->made.paths.items[0] + 1;
-    size_t depth = 0;
-    int rc = 0;
-    for (const char *slash; rc == 0 && (slash = strchr(name, '/')) != NULL; name = slash + 1, depth++) {
-        struct node dir = stream_node(r, name, (size_t)(slash - name), NODE_DIR, S_IFDIR | 0755);
-        rc = sink->ops->dir_begin(sink, &dir, err);
-    }
-    if (rc == 0)
-        rc = push_stream_file(r, name, err);
-    for (; rc == 0 && depth > 0; depth--)
-        rc = sink->ops->dir_end(sink, err);
-    return rc;
-}
-
-/* The stream's place in the snapshot: absolute and clean, of names that a file can have. The caller frees it. */
-static char *stream_path(const char *name, struct err *err)
-{
-    char *rooted = os_path_join("/", name), *path = os_path_absolute(rooted);
-    free(rooted);
-    bool usable = path != NULL && path[1] != '\0';
-    for (const char *p = path; usable && p != NULL; p = strchr(p, '/')) {
-        p++;
-        if (strcspn(p, "/") > NAME_MAX_BYTES) {
-            err_set(err, ERR_USAGE, "the name '%.40s…' is too long for a file", p);
-            free(path);
-            return NULL;
-        }
-    }
-    if (usable)
-        return path;
-    free(path);
-    err_set(err, ERR_USAGE, "'%s' is no name for a file", name);
-    return NULL;
-}
-
 static int walk_and_store(struct run *r, struct err *err)
 {
     atomic_store(&r->progress->stage, "reading");
     int rc = open_sink(r, err);
     if (rc == 0)
-        rc = from_stdin(r->options) ? push_stream(r, err) : files_run(r->files, repo_sink_base(r->sink), err);
+        rc = source_push(r->options->source, repo_sink_base(r->sink), &r->counting, err);
     if (rc == 0)
         rc = repo_sink_finish(r->sink, &r->made.tree, err);
-    /* A stream that failed must not leave a snapshot that looks complete: what is counted for files is an error here.
-     */
-    if (rc == 0 && from_stdin(r->options) && r->first_unreadable.code != ERR_NONE) {
+    /* A dump that failed must not leave a snapshot that looks complete: what is counted for files is an error here. */
+    if (rc == 0 && r->options->source->strict && r->first_unreadable.code != ERR_NONE) {
         if (err != NULL)
             *err = r->first_unreadable;
         return -1;
@@ -332,21 +253,13 @@ static bool nothing_changed(const struct run *r)
     return r->made.has_parent && id_equal(&r->parent.tree, &r->made.tree);
 }
 
-static int describe_snapshot(struct run *r, struct err *err)
+static void describe_snapshot(struct run *r)
 {
     const struct backup_options *o = r->options;
     const struct passwd *pw = getpwuid(getuid());
     snapshot_init(&r->made);
     r->made.time = o->time != NULL ? *o->time : r->started;
-    if (from_stdin(o)) {
-        char *path = stream_path(o->stdin_name, err);
-        if (path == NULL)
-            return -1;
-        strlist_add(&r->made.paths, path);
-        free(path);
-    } else {
-        strlist_copy(&r->made.paths, o->files.paths);
-    }
+    strlist_copy(&r->made.paths, &o->source->paths);
     if (o->exclude_list != NULL)
         strlist_copy(&r->made.excludes, o->exclude_list);
     if (o->tags != NULL)
@@ -357,7 +270,6 @@ static int describe_snapshot(struct run *r, struct err *err)
     r->made.uid = getuid();
     r->made.gid = getgid();
     r->made.program_version = mem_strdup(o->program_version);
-    return 0;
 }
 
 static void fill_result(const struct run *r, bool saved, struct backup_result *out)
@@ -377,7 +289,6 @@ static void fill_result(const struct run *r, bool saved, struct backup_result *o
 static void release(struct run *r, bool failed)
 {
     repo_sink_free(r->sink);
-    files_free(r->files);
     if (failed && r->writer != NULL && lock_check(r->lock, NULL) == 0)
         writer_salvage(r->writer);
     writer_free(r->writer);
@@ -398,10 +309,9 @@ int backup_run(backup_open_fn *open, void *open_ctx, const struct backup_options
                     .started_ns = os_monotonic_ns()};
     bool save = !options->dry_run;
     set_up_reports(&r);
-    int rc = describe_snapshot(&r, err);
+    describe_snapshot(&r);
     /* Scanning starts first: it needs no key, and deriving the key takes a tenth of a second. */
-    if (rc == 0 && !from_stdin(options))
-        rc = files_new(&r.files, &options->files, &r.counting, err);
+    int rc = source_start(options->source, &r.counting, err);
     if (rc == 0)
         rc = open(open_ctx, &r.repo, err);
     if (rc == 0)

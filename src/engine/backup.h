@@ -8,12 +8,10 @@
 #include "repo/lock.h"
 #include "repo/repo.h"
 #include "sink/progress.h"
-#include "source/files.h"
+#include "source/source.h"
 
 struct backup_options {
-    struct files_options files;
-    const char *stdin_name;     /* not NULL: one file of this name (or path) from standard input … */
-    char *const *stdin_command; /* … or from this command's output (argv, NULL-terminated) */
+    struct source *source; /* what is backed up; stays the caller's. Can be used once */
     const struct strlist *tags;
     const char *hostname;               /* not NULL */
     const char *parent;                 /* ID prefix or "latest"; NULL: found by host and paths */
@@ -36,9 +34,9 @@ struct backup_result {
     uint64_t duration_ns;
 };
 
-/* Opens the repository through `open` only after the scan has begun, so that deriving the key and looking around
- * overlap. Returns 0 when a snapshot was made (result->unreadable may be > 0: exit 3), else -1: then there is no new
- * snapshot and the repository holds at most unreferenced packs. */
+/* Opens the repository through `open` (and closes it) only after the scan has begun, so that deriving the key and
+ * looking around overlap. Returns 0 when a snapshot was made (result->unreadable may be > 0: exit 3), else -1: then
+ * there is no new snapshot and the repository holds at most unreferenced packs. */
 typedef int backup_open_fn(void *ctx, struct repo **out, struct err *err);
 int backup_run(backup_open_fn *open, void *open_ctx, const struct backup_options *options,
                const struct sink_reporter *reporter, struct backup_progress *progress, struct backup_result *out,

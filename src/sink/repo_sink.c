@@ -283,8 +283,11 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static bool looks_unchanged(const struct repo_sink *s, const struct node *was, const struct node *node)
+static bool looks_unchanged(const struct repo_sink *s, const struct node *was, const struct node *node,
+                            const struct sink_content *content)
 {
+    if (was != NULL && content->by_fingerprint)
+        return was->inode == node->inode;
     return was != NULL && was->type == NODE_FILE && was->size == node->size && same_time(&was->mtime, &node->mtime) &&
            (s->options.ignore_ctime || same_time(&was->ctime, &node->ctime)) &&
            (s->options.ignore_inode || was->inode == node->inode);
@@ -341,16 +344,22 @@ static int push_file(struct repo_sink *s, const struct node *node, const char *p
     if (was != NULL && was->type != NODE_FILE)
         was = NULL;
     struct node *copy = frame_append(f, node);
-    if (s->options.force || content->always || !looks_unchanged(s, was, node) || !has_all_blobs(s, was))
+    if (s->options.force || content->always || !looks_unchanged(s, was, node, content) || !has_all_blobs(s, was))
         return submit_file(s, copy, was, path, content, err);
+    if (content->by_fingerprint) {
+        copy->size = was->size;
+        copy->mtime = was->mtime;
+        copy->atime = was->atime;
+        copy->ctime = was->ctime;
+    }
     if (content->release != NULL)
         content->release(content->ctx);
     copy->content = was->content; /* lives as long as the frame keeps the old tree */
     copy->content_count = was->content_count;
     if (!node_metadata_equal(was, copy))
         mark_different(s, f);
-    count_file(s, &s->summary.files_unmodified, node->size);
-    atomic_fetch_add_explicit(&s->progress->bytes_done, node->size, memory_order_relaxed);
+    count_file(s, &s->summary.files_unmodified, copy->size);
+    atomic_fetch_add_explicit(&s->progress->bytes_done, copy->size, memory_order_relaxed);
     return 0;
 }
 

@@ -51,6 +51,9 @@ struct sink_content {
     /* `always`: read it even when its metadata is that of the parent snapshot (a database whose newest data is
      * elsewhere). */
     bool always;
+    /* `by_fingerprint`: the node's inode number is a fingerprint of what the content is made from. A parent snapshot's
+     * file of the same fingerprint is the same, size and times included, whatever the node says of these. */
+    bool by_fingerprint;
     /* attempt: 1, 2, 3 … after SINK_FINISH_AGAIN. ERR_NOT_FOUND: it vanished meanwhile, which is no error. May correct
      * node->type-independent metadata (from an fstat of what was opened). */
     int (*open)(void *ctx, unsigned attempt, struct node *node, struct sink_stream *out, struct err *err);

@@ -316,3 +316,43 @@ int files_run(struct files *f, struct sink *sink, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "none of the given paths exists");
     return walk(f, sink, err);
 }
+
+/* ---- as a source */
+
+struct files_source {
+    struct source base;
+    const struct files_options *options;
+    struct files *files;
+};
+
+static int files_source_start(struct source *base, const struct sink_reporter *reporter, struct err *err)
+{
+    struct files_source *s = (struct files_source *)base;
+    return files_new(&s->files, s->options, reporter, err);
+}
+
+static int files_source_push(struct source *base, struct sink *sink, const struct sink_reporter *reporter,
+                             struct err *err)
+{
+    struct files_source *s = (struct files_source *)base;
+    if (s->files == NULL && files_source_start(base, reporter, err) != 0)
+        return -1;
+    return files_run(s->files, sink, err);
+}
+
+static void files_source_free(struct source *base)
+{
+    struct files_source *s = (struct files_source *)base;
+    files_free(s->files);
+    free(s);
+}
+
+struct source *files_source_new(const struct files_options *options)
+{
+    static const struct source_ops OPS = {files_source_start, files_source_push, files_source_free};
+    struct files_source *s = mem_zalloc(sizeof *s);
+    s->base.ops = &OPS;
+    strlist_copy(&s->base.paths, options->paths);
+    s->options = options;
+    return &s->base;
+}

@@ -20,6 +20,7 @@
 #include "base/strlist.h"
 #include "sink/sink.h"
 #include "source/filter.h"
+#include "source/source.h"
 
 struct files_options {
     const struct strlist *paths; /* absolute, clean */
@@ -36,6 +37,10 @@ struct files_options {
     uint64_t limit_read_bytes_per_s; /* 0: no limit */
     unsigned threads;                /* scanner threads; 0: os_cpu_count() */
 };
+
+/* The files as a source (not strict). The options and what they point to must outlive it. Scanning begins with
+ * source_start(). Errors of the two functions below come from start and push. */
+struct source *files_source_new(const struct files_options *options);
 
 struct files;
 

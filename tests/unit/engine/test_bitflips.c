@@ -15,6 +15,7 @@
 #include "engine/check.h"
 #include "engine/restore.h"
 #include "os/file.h"
+#include "source/files.h"
 
 enum { FILES_MAX = 16, SIGNATURE_MAX_BYTES = 64 << 10 };
 
@@ -159,7 +160,9 @@ static void back_up(struct place *p)
     struct backup_progress *progress = backup_progress_new();
     const struct sink_reporter reporter = {.unreadable = no_report, .warning = no_warning};
     strlist_add(&paths, p->source);
-    const struct backup_options options = {.files = {.paths = &paths, .base = p->source, .threads = 1},
+    const struct files_options files = {.paths = &paths, .base = p->source, .threads = 1};
+    struct source *source = files_source_new(&files);
+    const struct backup_options options = {.source = source,
                                            .tags = &none,
                                            .exclude_list = &none,
                                            .hostname = "host",
@@ -167,6 +170,7 @@ static void back_up(struct place *p)
                                            .no_lock = true};
     fixture_ok(backup_run(open_repo, p, &options, &reporter, progress, &result, &err), &err);
     assert_true(result.saved);
+    source_free(source);
     backup_progress_free(progress);
     strlist_release(&paths);
 }
