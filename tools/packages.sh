@@ -8,21 +8,31 @@ missing_build_packages() {
     command -v ninja >/dev/null || echo ninja-build
     command -v python3 >/dev/null || echo python3
     if ! command -v pkg-config >/dev/null; then
-        echo pkgconf libssl-dev libzstd-dev libsqlite3-dev libjansson-dev
+        echo pkgconf libssl-dev libzstd-dev zlib1g-dev libsqlite3-dev libjansson-dev libyaml-dev
         return
     fi
     pkg-config --exists 'libcrypto >= 3.0' || echo libssl-dev
     pkg-config --exists 'libzstd >= 1.4' || echo libzstd-dev
+    pkg-config --exists zlib || echo zlib1g-dev
     pkg-config --exists 'sqlite3 >= 3.34' || echo libsqlite3-dev
     pkg-config --exists 'jansson >= 2.13' || echo libjansson-dev
+    pkg-config --exists 'yaml-0.1 >= 0.2.1' || echo libyaml-dev
 }
 
 # The same for the tests.
 missing_test_packages() {
     missing_build_packages
+    [ -e /usr/share/zoneinfo/Europe/Berlin ] || echo tzdata
     { command -v pkg-config >/dev/null && pkg-config --exists cmocka; } || echo libcmocka-dev
-    for need in restic:restic setfacl:acl setfattr:attr sqlite3:sqlite3 git:git strace:strace valgrind:valgrind shellcheck:shellcheck \
+    for need in redis-server:redis-server redis-benchmark:redis-tools openssl:openssl restic:restic setfacl:acl setfattr:attr sqlite3:sqlite3 git:git strace:strace valgrind:valgrind shellcheck:shellcheck \
         clang:clang clang-format:clang-format clang-tidy:clang-tidy gcovr:gcovr; do
+        command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
+    done
+    # PostgreSQL's server is in no directory of PATH; its package brings the extensions, too.
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || echo postgresql
+    # A real engine for containers: where it does not start, only a stand-in is tested.
+    command -v dockerd >/dev/null || echo docker.io
+    for need in gpg:gpg gpg-agent:gpg-agent zstd:zstd bsdtar:libarchive-tools busybox:busybox pgrep:procps; do
         command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
     done
     # Clang's own part of the sanitizers and of libFuzzer is a package of its own, which clang only recommends.

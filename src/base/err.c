@@ -32,25 +32,55 @@ static const struct {
     [ERR_INTERRUPTED] = {130, NULL},
 };
 
-static int set_message(struct err *err, enum err_code code, int errnum, const char *format, va_list args)
+enum { LONG_BYTES = 8192, HEAD_BYTES = ERR_MESSAGE_BYTES / 3 };
+
+/* Where to cut so that no character is cut in two: the last one's beginning at or before `at`, or the first one's at or
+ * after it. */
+static size_t cut_before(const char *text, size_t at)
+{
+    while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+static size_t cut_after(const char *text, size_t at)
+{
+    while (((unsigned char)text[at] & 0xc0) == 0x80)
+        at++;
+    return at;
+}
+
+static void set_text(struct err *err, const char *text)
+{
+    static const char CUT[] = "…";
+    size_t len = strlen(text), head = 0;
+    if (len < sizeof err->message) {
+        memcpy(err->message, text, len + 1);
+        return;
+    }
+    head = cut_before(text, HEAD_BYTES);
+    size_t tail = cut_after(text, len - (sizeof err->message - head - sizeof CUT));
+    snprintf(err->message, sizeof err->message, "%.*s%s%s", (int)head, text, CUT, text + tail);
+}
+
+static void set_message(struct err *err, enum err_code code, int errnum, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+
+static void set_message(struct err *err, enum err_code code, int errnum, const char *format, va_list args)
 {
     if (err == NULL)
-        return -1;
+        return;
     err->code = code;
     err->sys_errno = errnum;
+    err->hint = NULL;
     /* Arguments may point into the old message: build the new one beside it. */
-    char text[ERR_MESSAGE_BYTES];
-    vsnprintf(text, sizeof text, format, args);
-    if (errnum != 0) {
-        /* However long the path before it is, the reason must fit. */
-        char reason[128];
-        const char *why = strerror_r(errnum, reason, sizeof reason);
-        size_t len = strlen(text), room = sizeof text - strlen(why) - sizeof "…: ";
-        snprintf(text + (len < room ? len : room), sizeof text - (len < room ? len : room), "%s: %s",
-                 len < room ? "" : "…", why);
-    }
-    memcpy(err->message, text, sizeof text);
-    return -1;
+    char text[LONG_BYTES], reason[128] = "";
+    const char *why = errnum != 0 ? strerror_r(errnum, reason, sizeof reason) : "";
+    vsnprintf(text, sizeof text - sizeof reason, format, args);
+    size_t len = strlen(text);
+    if (errnum != 0)
+        snprintf(text + len, sizeof text - len, ": %s", why);
+    set_text(err, text);
 }
 
 int err_set(struct err *err, enum err_code code, const char *format, ...)
@@ -100,14 +130,21 @@ int err_wrap(struct err *err, const char *format, ...)
 {
     if (err == NULL)
         return -1;
-    char text[ERR_MESSAGE_BYTES];
+    char text[LONG_BYTES];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof text - sizeof err->message - sizeof ": ", format, args);
     va_end(args);
     size_t len = strlen(text);
     snprintf(text + len, sizeof text - len, ": %s", err->message);
-    memcpy(err->message, text, sizeof text);
+    set_text(err, text);
+    return -1;
+}
+
+int err_advise(struct err *err, const char *hint)
+{
+    if (err != NULL)
+        err->hint = hint;
     return -1;
 }
 
@@ -116,6 +153,7 @@ void err_clear(struct err *err)
     if (err != NULL) {
         err->code = ERR_NONE;
         err->sys_errno = 0;
+        err->hint = NULL;
         err->message[0] = '\0';
     }
 }
@@ -125,7 +163,7 @@ int err_exit_status(enum err_code code)
     return CODES[code].exit_status;
 }
 
-const char *err_hint(enum err_code code)
+const char *err_hint(const struct err *err)
 {
-    return CODES[code].hint;
+    return err->hint != NULL ? err->hint : CODES[err->code].hint;
 }

@@ -38,20 +38,25 @@ enum { ERR_MESSAGE_BYTES = 1024 };
 
 struct err {
     enum err_code code;
-    int sys_errno; /* 0 when no system call was involved */
+    int sys_errno;    /* 0 when no system call was involved */
+    const char *hint; /* a literal; NULL: what its code says */
     char message[ERR_MESSAGE_BYTES];
 };
 
 /* Sets code and message (printf style, lower case, subject in single quotes, problem first). Returns -1 always, so that
- * `return err_set(…)` reads well. A message too long is cut. */
+ * `return err_set(…)` reads well. Of a message too long the middle is cut out: it begins with what failed and ends with
+ * the reason. */
 int err_set(struct err *err, enum err_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same from an errno value: the code is derived from it (ENOENT → ERR_NOT_FOUND, ENOSPC and EDQUOT → ERR_NO_SPACE,
  * EACCES and EPERM → ERR_PERMISSION …, else ERR_IO) and ": strerror" is appended to the message. Returns -1. */
 int err_errno(struct err *err, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Puts "format: " before the message that is there. Keeps code and errno. Returns -1. */
+/* Puts "format: " before the message that is there. Keeps code, errno and hint. Returns -1. */
 int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says what to do about it, where its code alone would say the wrong thing. A literal. Returns -1. */
+int err_advise(struct err *err, const char *hint);
 
 void err_clear(struct err *err);
 
@@ -59,5 +64,5 @@ void err_clear(struct err *err);
  * 130 interrupted, else 1. */
 int err_exit_status(enum err_code code);
 
-/* One short sentence that says what to do about this kind of error, or NULL where nothing general can be said. */
-const char *err_hint(enum err_code code);
+/* One short sentence that says what to do about it, or NULL where nothing can be said. */
+const char *err_hint(const struct err *err);

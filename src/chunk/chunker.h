@@ -19,9 +19,15 @@ struct chunker_params {
 };
 /* 512 KiB, 8 MiB, 20 bits: 1.5 MiB on average. */
 extern const struct chunker_params CHUNKER_FORMAT;
-/* 8 KiB, 128 KiB, 15 bits: about 40 KiB on average, for dumps, where scattered changes would otherwise store nearly
- * everything again. */
-extern const struct chunker_params CHUNKER_FINE;
+/* For dumps and what grows, where scattered changes would otherwise store nearly everything again. The cuts become
+ * coarser with the place in the stream (level 0 below 16 MiB, 1 below 1 GiB, 2 below 64 GiB, 3), so that a small stream
+ * costs little when it changes and a huge one has a bounded number of chunks: about 10 KiB, 40 KiB, 160 KiB and 640 KiB
+ * on average. A cut of one level is one of the levels below it, too, so that content which moved across a border soon
+ * finds its old cuts again. */
+enum { CHUNKER_FINE_LEVELS = 4 };
+extern const struct chunker_params CHUNKER_FINE[CHUNKER_FINE_LEVELS];
+/* The level for a chunk that begins at this offset. */
+unsigned chunker_fine_level(uint64_t offset_bytes);
 
 struct chunker {
     struct chunker_params params;

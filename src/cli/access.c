@@ -67,8 +67,8 @@ int cli_repository(struct cli *cli, char **out, struct err *err)
     return 0;
 }
 
-/* --no-cache, --cache-dir, the environment, XDG; NULL: none. Below restic's own directory we keep to one of ours. */
-static char *cache_dir(const struct cli *cli)
+/* Below restic's own directory we keep to one of ours. */
+char *cli_cache_dir(const struct cli *cli)
 {
     if (cli->no_cache)
         return NULL;
@@ -125,11 +125,16 @@ int cli_access_prepare(struct cli *cli, struct cli_access *out, struct err *err)
     *out = (struct cli_access){0};
     if (cli_open_store(cli, &out->store, err) < 0)
         return -1;
-    if (check_repository(cli, out->store, err) < 0 || cli_passphrase(cli, false, &out->passphrase, err) < 0) {
+    int rc = check_repository(cli, out->store, err);
+    if (rc == 0 && cli->passphrase != NULL)
+        out->passphrase = mem_strdup(cli->passphrase);
+    else if (rc == 0)
+        rc = cli_passphrase(cli, false, &out->passphrase, err);
+    if (rc < 0) {
         cli_access_release(out);
         return -1;
     }
-    out->cache_dir = cache_dir(cli);
+    out->cache_dir = cli_cache_dir(cli);
     out->options = (struct repo_options){.cache_dir = out->cache_dir,
                                          .compression = compression(cli),
                                          .pack_target_bytes = (uint32_t)cli->pack_size_bytes,

@@ -27,6 +27,7 @@ struct backup_sources {
     char *base;              /* see files_options.base; NULL: none */
     struct strlist excludes; /* the patterns, as the snapshot records them */
     struct filter *filter;   /* NULL: none */
+    struct filter *fine_cut; /* see files_options.fine_cut; NULL: none */
 };
 /* `own`: our repository and cache, which are never taken, whatever is asked for: a backup of itself would grow for
  * ever. From the arguments and the --files-from kinds; where there are none, the agent's home with its excludes. Says
@@ -45,7 +46,8 @@ struct backup_view {
     struct backup_progress *progress;
     uint64_t started_ns;
     bool dry_run;
-    struct sink_reporter reporter; /* for backup_run() */
+    struct sink_reporter reporter;   /* for backup_run() */
+    struct backup_listener listener; /* the progress's, where each entry is to be told of */
     /* collected from any thread, under the mutex */
     pthread_mutex_t mutex;
     struct strlist problems; /* the first ones */

@@ -128,6 +128,8 @@ static int add_agent_home(struct cli *cli, const struct backup_args *args, struc
         note_paths(cli, "and, outside of it,", &home.outside);
         strlist_copy(&out->paths, &home.roots);
         strlist_copy(&out->paths, &home.outside);
+        out->fine_cut = filter_new();
+        agent_home_growing(&home, out->fine_cut);
         if (!args->no_agent_excludes) {
             for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++)
                 strlist_add(&out->excludes, e->pattern);
@@ -223,6 +225,7 @@ void backup_sources_release(struct backup_sources *s)
     strlist_release(&s->paths);
     strlist_release(&s->excludes);
     filter_free(s->filter);
+    filter_free(s->fine_cut);
     free(s->base);
     *s = (struct backup_sources){0};
 }

@@ -5,7 +5,7 @@
 #include "cli/backup_args.h"
 #include "os/clock.h"
 
-enum { PATH_SHOWN_BYTES = 4096 };
+enum { PATH_SHOWN_BYTES = 4096, SHOWN_FACTOR = 10 };
 
 /* --- reports from the source, on any thread --- */
 
@@ -59,6 +59,68 @@ static void on_excluded(void *ctx, const char *path, const char *why)
         cli_note(v->cli, "left out %s (%s)", cli_printable(path, shown, sizeof shown), why);
 }
 
+/* --- of each file and directory: -v with --json, -vv for people --- */
+
+static const char *action_word(enum backup_action action)
+{
+    static const char *const WORDS[] = {
+        [BACKUP_NEW] = "new", [BACKUP_MODIFIED] = "modified", [BACKUP_UNCHANGED] = "unchanged"};
+    return WORDS[action];
+}
+
+/* restic's line, whatever it is about. */
+static void item_json(struct cli *cli, const char *type, const char *action, const struct backup_item *i,
+                      uint64_t total_files)
+{
+    cli_json(cli,
+             json_pack("{s:s, s:s, s:o, s:f, s:I, s:I, s:I, s:I, s:I}", "message_type", type, "action", action, "item",
+                       cli_json_string(i->path, strlen(i->path)), "duration", (double)i->duration_ns / 1e9, "data_size",
+                       (json_int_t)i->data_bytes, "data_size_in_repo", (json_int_t)i->data_stored_bytes,
+                       "metadata_size", (json_int_t)i->tree_bytes, "metadata_size_in_repo",
+                       (json_int_t)i->tree_stored_bytes, "total_files", (json_int_t)total_files));
+}
+
+static void item_text(struct cli *cli, const struct backup_item *i)
+{
+    size_t len = strlen(i->path), cap = len * SHOWN_FACTOR + 1;
+    char *shown = mem_alloc(cap), time[32], added[24], stored[24], trees[24];
+    cli_printable(i->path, shown, cap);
+    cli_duration(i->duration_ns, time);
+    cli_bytes(i->data_bytes, added);
+    cli_bytes(i->data_stored_bytes, stored);
+    cli_bytes(i->tree_stored_bytes, trees);
+    if (i->action == BACKUP_UNCHANGED)
+        cli_print(cli, "%-9s %s", action_word(i->action), shown);
+    else if (i->path[len - 1] == '/')
+        cli_print(cli, "%-9s %s, saved in %s (%s of metadata stored)", action_word(i->action), shown, time, trees);
+    else
+        cli_print(cli, "%-9s %s, saved in %s (%s added, %s stored)", action_word(i->action), shown, time, added,
+                  stored);
+    free(shown);
+}
+
+static void on_item(void *ctx, const struct backup_item *item)
+{
+    struct backup_view *v = ctx;
+    if (v->cli->json)
+        item_json(v->cli, "verbose_status", action_word(item->action), item, 0);
+    else if (v->cli->verbose >= 2)
+        item_text(v->cli, item);
+}
+
+static void on_walked(void *ctx, uint64_t files, uint64_t bytes)
+{
+    struct backup_view *v = ctx;
+    uint64_t duration_ns = os_monotonic_ns() - v->started_ns;
+    const struct backup_item all = {.path = "", .duration_ns = duration_ns, .data_bytes = bytes};
+    char time[32], count[32], size[24];
+    if (v->cli->json)
+        item_json(v->cli, "status", "scan_finished", &all, files);
+    else
+        cli_print(v->cli, "scan finished in %s: %s files, %s", cli_duration(duration_ns, time), cli_count(files, count),
+                  cli_bytes(bytes, size));
+}
+
 void backup_view_init(struct backup_view *v, struct cli *cli, bool dry_run)
 {
     *v = (struct backup_view){.cli = cli, .dry_run = dry_run, .started_ns = os_monotonic_ns()};
@@ -66,6 +128,9 @@ void backup_view_init(struct backup_view *v, struct cli *cli, bool dry_run)
     v->progress = backup_progress_new();
     v->reporter =
         (struct sink_reporter){.ctx = v, .unreadable = on_unreadable, .warning = on_warning, .excluded = on_excluded};
+    v->listener = (struct backup_listener){.ctx = v, .item = on_item, .walked = on_walked};
+    if (cli->verbose > 0)
+        v->progress->listener = &v->listener;
     pthread_mutex_init(&v->mutex, NULL);
 }
 

@@ -21,6 +21,7 @@ struct cli {
     const char *repository_file;
     const char *passphrase_file;    /* -p, --password-file */
     const char *passphrase_command; /* --password-command */
+    const char *passphrase;         /* itself, where a variable of its own had it (cli/from_repo.c); else NULL */
     const char *cache_dir;
     const char *compression;                           /* off, fastest, auto, better, max */
     uint64_t pack_size_bytes, limit_read, limit_write; /* bytes a second for the limits */
@@ -43,6 +44,8 @@ int cli_main(int argc, char **argv);
 char *cli_default_repository(void);
 char *cli_default_passphrase_file(void);
 
+/* Where caches are kept, from --no-cache, --cache-dir, the environment or XDG; NULL: nowhere. The caller frees it. */
+char *cli_cache_dir(const struct cli *cli);
 /* The repository's location from option, environment or default; the caller frees it. */
 int cli_repository(struct cli *cli, char **out, struct err *err);
 /* The passphrase from file, command, environment, systemd credentials, the default file, or a prompt on the terminal;
@@ -135,6 +138,12 @@ bool cli_snapshot_matches(const struct cli_snapshot_filter *f, const struct snap
  * *out is a copy that the caller releases; *subpath (may be NULL) the part after ':' (borrowed from spec) or NULL. */
 int cli_find_snapshot(struct cli *cli, struct repo *r, const char *spec, const struct cli_snapshot_filter *filter,
                       struct snapshot *out, const char **subpath, struct err *err);
+/* The IDs that a command's arguments name; the caller frees *out, which is NULL for no arguments. Snapshots that cannot
+ * be read have IDs too. */
+int cli_find_snapshot_ids(struct cli *cli, struct repo *r, const struct cli_snapshot_filter *filter, int argc,
+                          char **argv, struct id **out, struct err *err);
+/* cli_snapshot_matches() for the engine; ctx: the filter. */
+bool cli_snapshot_match(void *ctx, const struct snapshot *s);
 
 /* One live line on a terminal, redrawn 10 times a second by a thread of its own; nothing elsewhere. `draw` writes the
  * line's text (no newline) for the given width. cli_progress_stop clears the line; other cli_ output may come in

@@ -1,10 +1,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/mem.h"
 #include "cli/backup_args.h"
 #include "cli/commands.h"
 #include "cli/environment.h"
 #include "cli/snapshot_text.h"
+#include "engine/grouping.h"
 #include "os/clock.h"
 #include "source/files.h"
 #include "source/stream.h"
@@ -195,6 +197,7 @@ static const char *host_name(const struct backup_args *a, char out[256])
 struct job {
     struct cli *cli;
     const struct backup_args *args;
+    int named; /* arguments that name paths */
     struct cli_access access;
     struct backup_sources sources;
     struct strlist tags;
@@ -218,6 +221,7 @@ static struct source *files_source(struct job *job)
         .paths = &job->sources.paths,
         .base = job->sources.base,
         .exclude = job->sources.filter,
+        .fine_cut = job->sources.fine_cut,
         .exclude_if_present = a->exclude_if_present.count > 0 ? &a->exclude_if_present : NULL,
         .exclude_caches = a->exclude_caches,
         .exclude_larger_than = a->exclude_larger_than,
@@ -229,11 +233,29 @@ static struct source *files_source(struct job *job)
     return files_source_new(&job->files);
 }
 
+static bool is_stream(const struct backup_args *a)
+{
+    return a->from_stdin || a->stdin_from_command;
+}
+
+/* Whose paths were found, not given. */
+static bool is_agent_home(const struct job *job)
+{
+    const struct backup_args *a = job->args;
+    return job->named == 0 && !is_stream(a) && job->sources.paths.count > 0 &&
+           a->files_from.count + a->files_from_verbatim.count + a->files_from_raw.count == 0;
+}
+
 static void fill_options(struct job *job)
 {
     const struct backup_args *a = job->args;
     for (size_t i = 0; i < a->tags.count; i++)
         snapshot_split_tags(a->tags.items[i], &job->tags);
+    if (is_agent_home(job)) {
+        char *tag = mem_printf(GROUPING_HOME_TAG "%s", job->sources.paths.items[0]);
+        strlist_add(&job->tags, tag);
+        free(tag);
+    }
     job->options = (struct backup_options){
         .source = job->source,
         .tags = &job->tags,
@@ -250,11 +272,6 @@ static void fill_options(struct job *job)
         .retry_lock_ms = job->cli->retry_lock_ms,
         .no_lock = job->cli->no_lock,
     };
-}
-
-static bool is_stream(const struct backup_args *a)
-{
-    return a->from_stdin || a->stdin_from_command;
 }
 
 static int make_source(struct job *job, int argc, char **argv, struct err *err)
@@ -311,7 +328,7 @@ static int back_up(struct job *job, struct err *err)
 static int run_backup(struct cli *cli, void *options, int argc, char **argv)
 {
     struct err err = {0};
-    struct job job = {.cli = cli, .args = options};
+    struct job job = {.cli = cli, .args = options, .named = argc};
     int rc = prepare(&job, argc, argv, &err);
     if (rc == 0)
         rc = back_up(&job, &err);

@@ -137,7 +137,7 @@ static int check(struct cli *cli, struct repo *repo, struct lock *lock, const st
 {
     struct view view = {.cli = cli, .damage = damage_report_new()};
     const struct check_reporter reporter = {.ctx = &view, .problem = show_problem, .damage = show_damage};
-    struct engine_progress counters = {0};
+    struct engine_progress counters = {.stage = NULL};
     struct check_result result;
     struct err err = {0};
     struct cli_progress *progress = cli_engine_progress_start(cli, &counters);

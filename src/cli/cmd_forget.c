@@ -9,8 +9,6 @@
 #include "engine/forget.h"
 #include "os/clock.h"
 
-enum { IDS_MAX = 10000 };
-
 struct forget_command_options {
     int64_t last, hourly, daily, weekly, monthly, yearly;
     const char *within, *within_hourly, *within_daily, *within_weekly, *within_monthly, *within_yearly;
@@ -152,30 +150,6 @@ static void release_policy(struct retention_policy *p)
     free(p->keep_tags);
 }
 
-static bool matches(void *ctx, const struct snapshot *s)
-{
-    return cli_snapshot_matches(ctx, s);
-}
-
-/* IDs of snapshots that cannot be read are taken too: there is no other way to be rid of them. */
-static int find_ids(struct cli *cli, struct repo *repo, const struct cli_snapshot_filter *filter, int argc, char **argv,
-                    struct id *ids, struct err *err)
-{
-    for (int i = 0; i < argc; i++) {
-        struct snapshot s;
-        if (strcmp(argv[i], "latest") != 0) {
-            if (repo_find_id(repo, STORE_SNAPSHOT, argv[i], &ids[i], err) != 0)
-                return -1;
-            continue;
-        }
-        if (cli_find_snapshot(cli, repo, argv[i], filter, &s, NULL, err) != 0)
-            return -1;
-        ids[i] = s.id;
-        snapshot_release(&s);
-    }
-    return 0;
-}
-
 /* --- output --- */
 
 /* Reasons are the last column, and there only for what is kept. */
@@ -215,7 +189,7 @@ static void print_entries(struct cli *cli, const struct forget_result *r, const 
     cli_table_free(table);
 }
 
-static void print_heading(struct cli *cli, const struct snapshot *s, const struct forget_grouping *by)
+static void print_heading(struct cli *cli, const struct snapshot *s, const struct snapshot_grouping *by)
 {
     char *paths = strlist_join(&s->paths, ", "), *tags = strlist_join(&s->tags, ", ");
     struct buf text;
@@ -280,7 +254,8 @@ static json_t *reasons_json(const struct forget_result *r, const struct forget_g
     return list;
 }
 
-static json_t *group_json(const struct forget_result *r, const struct forget_group *g, const struct forget_grouping *by)
+static json_t *group_json(const struct forget_result *r, const struct forget_group *g,
+                          const struct snapshot_grouping *by)
 {
     const struct snapshot *s = r->entries[g->begin].snapshot;
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "tags", by->tags ? strings_json(&s->tags) : json_null(), "host",
@@ -373,13 +348,17 @@ static int locked_run(struct cli *cli, struct forget_command_options *o, struct 
     struct lock *lock;
     if (cli_open_locked(cli, CLI_LOCK_EXCLUSIVE, false, &repo, &lock, &err) != 0)
         return cli_fail(cli, &err);
-    struct id *ids = mem_array(NULL, (size_t)argc + 1, sizeof *ids);
-    options->match = matches;
+    struct id *ids;
+    int status;
+    options->match = cli_snapshot_match;
     options->match_ctx = &o->filter;
-    options->ids = ids;
     options->id_count = (size_t)argc;
-    int status = find_ids(cli, repo, &o->filter, argc, argv, ids, &err) != 0 ? cli_fail(cli, &err)
-                                                                             : forget(cli, repo, lock, o, options);
+    if (cli_find_snapshot_ids(cli, repo, &o->filter, argc, argv, &ids, &err) != 0) {
+        status = cli_fail(cli, &err);
+    } else {
+        options->ids = ids;
+        status = forget(cli, repo, lock, o, options);
+    }
     free(ids);
     lock_release(lock);
     repo_free(repo);
@@ -395,11 +374,9 @@ static int run_forget(struct cli *cli, void *options, int argc, char **argv)
     int status;
     int rc = read_policy(o, &forget_options.policy, &err);
     if (rc == 0)
-        rc = forget_grouping_parse(o->group_by != NULL ? o->group_by : "host,paths", &forget_options.grouping, &err);
+        rc = grouping_parse(o->group_by != NULL ? o->group_by : "host,paths", &forget_options.grouping, &err);
     if (rc == 0)
         rc = prune_args_read(&o->prune_args, &prune, &err);
-    if (rc == 0 && argc > IDS_MAX)
-        rc = err_set(&err, ERR_USAGE, "too many snapshots at once (at most %d)", IDS_MAX);
     if (rc == 0 && argc == 0 && retention_is_empty(&forget_options.policy))
         rc = err_set(&err, ERR_USAGE,
                      "nothing says what to keep (--keep-last, --keep-daily, …) or which snapshots to "
@@ -421,13 +398,15 @@ const struct command cmd_forget = {
     .name = "forget",
     .arguments = "[ID…]",
     .summary = "Remove snapshots that a policy does not keep",
-    .description = "Snapshots are put into groups (by host and paths, unless --group-by says otherwise), and the "
-                   "policy is applied to each "
-                   "group. A snapshot stays if any of the --keep rules keeps it; of each hour, day, week, month or "
-                   "year the newest counts. "
-                   "The last snapshot of a group is never removed by a policy, only by its ID.\n\n"
-                   "With IDs, exactly these snapshots are removed, whatever the policy.\n\n"
-                   "Forget removes only the snapshots themselves; 'prune' (or --prune) frees the space.",
+    .description =
+        "Snapshots are put into groups (by host and paths, unless --group-by says otherwise), and the "
+        "policy is applied to each "
+        "group. A snapshot stays if any of the --keep rules keeps it; of each hour, day, week, month or "
+        "year the newest counts. "
+        "The last snapshot of a group is never removed by a policy, only by its ID. Backups of the agent home "
+        "(which have the tag agent-home=…) are one group for each host, whatever paths were found.\n\n"
+        "With IDs, exactly these snapshots are removed, whatever the policy.\n\n"
+        "Forget removes only the snapshots themselves; 'prune' (or --prune) frees the space.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct forget_command_options),
     .examples = EXAMPLES,

@@ -4,9 +4,11 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/from_repo.h"
 
 struct init_options {
-    bool generate_passphrase;
+    bool generate_passphrase, copy_chunker_params;
+    struct from_repo from;
     const char *version;
 };
 
@@ -22,6 +24,11 @@ static const struct option OPTIONS[] = {
      .offset = offsetof(struct init_options, version),
      .metavar = "VERSION",
      .help = "1, 2, latest or stable (2 is the default; 1 has no compression)"},
+    {.name = "copy-chunker-params",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct init_options, copy_chunker_params),
+     .help = "cut files as the repository of --from-repo does, so that backups here share data with copies from there"},
+    FROM_REPO_OPTIONS(struct init_options, from),
     OPTION_END,
 };
 
@@ -59,10 +66,29 @@ static int get_passphrase(struct cli *cli, bool generate, char **out, char **fil
     return 0;
 }
 
-/* Makes it, then opens it: a repository that does not open is none. */
-static int create(struct store **store, const char *passphrase, unsigned version, struct id *id, struct err *err)
+/* 0: a random one. */
+static int get_polynomial(struct cli *cli, const struct init_options *o, uint64_t *out, struct err *err)
 {
-    if (repo_init(*store, passphrase, version, 0, err) < 0)
+    struct repo *from;
+    struct lock *lock;
+    *out = 0;
+    if (!o->copy_chunker_params)
+        return o->from.repository == NULL && o->from.repository_file == NULL
+                   ? 0
+                   : err_set(err, ERR_USAGE, "--from-repo does nothing without --copy-chunker-params");
+    if (from_repo_open(cli, &o->from, false, &from, &lock, err) != 0)
+        return -1;
+    *out = from->config.polynomial;
+    lock_release(lock);
+    repo_free(from);
+    return 0;
+}
+
+/* Makes it, then opens it: a repository that does not open is none. */
+static int create(struct store **store, const char *passphrase, unsigned version, uint64_t polynomial, struct id *id,
+                  struct err *err)
+{
+    if (repo_init(*store, passphrase, version, polynomial, err) < 0)
         return -1;
     struct repo *repo;
     struct repo_options plain = {0};
@@ -85,6 +111,8 @@ static void report(struct cli *cli, const struct id *id, const char *location, c
         cli_json(cli, line);
         return;
     }
+    if (cli->quiet)
+        return;
     char short_id[ID_SHORT_CHARS + 1];
     cli_print(cli, "made repository %s at '%s'", id_to_short(id, short_id), location);
     if (made_file != NULL)
@@ -99,7 +127,7 @@ static int init(struct cli *cli, const struct init_options *o, struct err *err)
     unsigned version;
     struct store *store = NULL;
     char *passphrase = NULL, *made_file = NULL, *location = NULL;
-    uint64_t bytes;
+    uint64_t bytes, polynomial;
     struct id id;
     int rc = -1;
     if (parse_version(o->version, &version, err) < 0 || cli_open_store(cli, &store, err) < 0)
@@ -110,9 +138,10 @@ static int init(struct cli *cli, const struct init_options *o, struct err *err)
         err_set(err, ERR_EXISTS, "there is a repository at '%s' already", location);
         goto out;
     }
-    if (get_passphrase(cli, o->generate_passphrase, &passphrase, &made_file, err) < 0)
+    if (get_polynomial(cli, o, &polynomial, err) < 0 ||
+        get_passphrase(cli, o->generate_passphrase, &passphrase, &made_file, err) < 0)
         goto out;
-    rc = create(&store, passphrase, version, &id, err);
+    rc = create(&store, passphrase, version, polynomial, &id, err);
     if (rc == 0)
         report(cli, &id, location, made_file);
     else if (made_file != NULL && store != NULL && store_size(store, STORE_CONFIG, "", &bytes, NULL) < 0)
@@ -136,6 +165,8 @@ static int run_init(struct cli *cli, void *options, int argc, char **argv)
                 argv[0]);
     else if (init(cli, options, &err) == 0)
         return 0;
+    if (err.code == ERR_NO_SPACE)
+        err_advise(&err, "make room there, or choose another place with --repo");
     return cli_fail(cli, &err);
 }
 

@@ -62,7 +62,7 @@ static void print_json(struct cli *cli, const struct repair_index_result *r, boo
 static int repair(struct cli *cli, struct repo *repo, struct lock *lock, const struct repair_index_options *options)
 {
     const struct repair_reporter reporter = {.ctx = cli, .finding = show_finding};
-    struct engine_progress counters = {0};
+    struct engine_progress counters = {.stage = NULL};
     struct repair_index_result result;
     struct err err = {0};
     struct cli_progress *progress = cli_engine_progress_start(cli, &counters);
@@ -74,6 +74,11 @@ static int repair(struct cli *cli, struct repo *repo, struct lock *lock, const s
         print_json(cli, &result, options->dry_run);
     else
         print_result(cli, &result, options->dry_run);
+    if (result.index_unread > 0) {
+        err_set(&err, ERR_IO, "%llu index files could not be read, whether they are damaged or not, and stay",
+                (unsigned long long)result.index_unread);
+        return cli_fail(cli, &err);
+    }
     return result.packs_damaged + result.packs_header_damaged > 0 ? err_exit_status(ERR_CORRUPT) : 0;
 }
 

@@ -6,7 +6,7 @@
 #include "cli/engine_progress.h"
 #include "engine/repair.h"
 
-enum { IDS_MAX = 10000, SHOWN_BYTES = 4096 };
+enum { SHOWN_BYTES = 4096 };
 
 struct repair_snapshots_command_options {
     struct cli_snapshot_filter filter;
@@ -103,7 +103,7 @@ static int repair(struct cli *cli, struct repo *repo, struct lock *lock, const s
     struct view view = {.cli = cli, .dry_run = options->dry_run};
     const struct repair_snapshots_reporter reporter = {
         .ctx = &view, .path = show_path, .snapshot = show_snapshot, .finding = show_finding};
-    struct engine_progress counters = {0};
+    struct engine_progress counters = {.stage = NULL};
     struct repair_snapshots_result result;
     struct err err = {0};
     struct cli_progress *progress = cli_engine_progress_start(cli, &counters);
@@ -115,30 +115,12 @@ static int repair(struct cli *cli, struct repo *repo, struct lock *lock, const s
     return 0;
 }
 
-static bool matches(void *ctx, const struct snapshot *s)
-{
-    return cli_snapshot_matches(ctx, s);
-}
-
-static int find_ids(struct cli *cli, struct repo *repo, const struct cli_snapshot_filter *filter, int argc, char **argv,
-                    struct id *ids, struct err *err)
-{
-    for (int i = 0; i < argc; i++) {
-        struct snapshot s;
-        if (cli_find_snapshot(cli, repo, argv[i], filter, &s, NULL, err) != 0)
-            return -1;
-        ids[i] = s.id;
-        snapshot_release(&s);
-    }
-    return 0;
-}
-
 static int run_repair_snapshots(struct cli *cli, void *options, int argc, char **argv)
 {
     struct repair_snapshots_command_options *o = options;
     struct repair_snapshots_options repair_options = {
         .id_count = (size_t)argc,
-        .match = matches,
+        .match = cli_snapshot_match,
         .match_ctx = &o->filter,
         .forget = o->forget,
         .read_data = o->read_data,
@@ -147,14 +129,16 @@ static int run_repair_snapshots(struct cli *cli, void *options, int argc, char *
     struct err err = {0};
     struct repo *repo;
     struct lock *lock;
-    if (argc > IDS_MAX)
-        err_set(&err, ERR_USAGE, "too many snapshots at once (at most %d)", IDS_MAX);
-    if (err.code != ERR_NONE || cli_open_locked(cli, CLI_LOCK_EXCLUSIVE, false, &repo, &lock, &err) != 0)
+    if (cli_open_locked(cli, CLI_LOCK_EXCLUSIVE, false, &repo, &lock, &err) != 0)
         return cli_fail(cli, &err);
-    struct id *ids = mem_array(NULL, (size_t)argc + 1, sizeof *ids);
-    repair_options.ids = ids;
-    int status = find_ids(cli, repo, &o->filter, argc, argv, ids, &err) != 0 ? cli_fail(cli, &err)
-                                                                             : repair(cli, repo, lock, &repair_options);
+    struct id *ids;
+    int status;
+    if (cli_find_snapshot_ids(cli, repo, &o->filter, argc, argv, &ids, &err) != 0) {
+        status = cli_fail(cli, &err);
+    } else {
+        repair_options.ids = ids;
+        status = repair(cli, repo, lock, &repair_options);
+    }
     free(ids);
     lock_release(lock);
     repo_free(repo);

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/snapshot_text.h"
 #include "cli/table.h"
+#include "engine/grouping.h"
 #include "os/clock.h"
 
 struct snapshots_options {
@@ -40,72 +41,17 @@ static const struct option OPTIONS[] = {
 
 /* --- grouping --- */
 
-struct grouping {
-    bool host, paths, tags;
-};
-
 struct row {
     const struct snapshot *snapshot;
-    char *key; /* equal for snapshots of one group */
+    struct buf key; /* of its group */
     bool shown;
 };
 
-static int parse_grouping(const char *text, struct grouping *out, struct err *err)
-{
-    *out = (struct grouping){0};
-    while (text != NULL && *text != '\0') {
-        size_t len = strcspn(text, ",");
-        bool host = (len == 4 && memcmp(text, "host", 4) == 0) || (len == 5 && memcmp(text, "hosts", 5) == 0);
-        bool paths = (len == 5 && memcmp(text, "paths", 5) == 0) || (len == 4 && memcmp(text, "path", 4) == 0);
-        bool tags = (len == 4 && memcmp(text, "tags", 4) == 0) || (len == 3 && memcmp(text, "tag", 3) == 0);
-        if (!host && !paths && !tags)
-            return err_set(err, ERR_USAGE, "option '--group-by': '%.*s' is none of host, paths, tags", (int)len, text);
-        out->host |= host;
-        out->paths |= paths;
-        out->tags |= tags;
-        text += len + (text[len] == ',');
-    }
-    return 0;
-}
-
-static void append_sorted(struct buf *key, const struct strlist *list)
-{
-    struct strlist sorted = {0};
-    strlist_copy(&sorted, list);
-    strlist_sort(&sorted);
-    for (size_t i = 0; i < sorted.count; i++)
-        buf_append(key, sorted.items[i], strlen(sorted.items[i]) + 1);
-    strlist_release(&sorted);
-}
-
-/* Everything that a group has in common as hex text, so that it can be compared as a string whatever is in it. */
-static char *group_key(const struct snapshot *s, const struct grouping *by)
-{
-    struct buf key, hex;
-    buf_init(&key, REPO_UNPACKED_MAX_BYTES);
-    buf_init(&hex, (size_t)2 * REPO_UNPACKED_MAX_BYTES);
-    if (by->host && s->hostname != NULL)
-        buf_append_str(&key, s->hostname);
-    buf_append_byte(&key, '\0');
-    buf_append_byte(&key, '\0');
-    if (by->paths)
-        append_sorted(&key, &s->paths);
-    buf_append_byte(&key, '\0');
-    if (by->tags)
-        append_sorted(&key, &s->tags);
-    for (size_t i = 0; i < key.len; i++)
-        buf_printf(&hex, "%02x", key.data[i]);
-    char *text = mem_strdup(buf_cstr(&hex));
-    buf_release(&key);
-    buf_release(&hex);
-    return text;
-}
-
-static void set_keys(struct row *rows, size_t count, const struct grouping *by)
+static void set_keys(struct row *rows, size_t count, const struct snapshot_grouping *by)
 {
     for (size_t i = 0; i < count; i++) {
-        free(rows[i].key);
-        rows[i].key = group_key(rows[i].snapshot, by);
+        buf_release(&rows[i].key);
+        grouping_key(rows[i].snapshot, by, &rows[i].key);
     }
 }
 
@@ -115,7 +61,7 @@ static void keep_latest(struct row *rows, size_t count, int64_t n)
     for (size_t i = 0; i < count; i++) {
         int64_t newer = 0;
         for (size_t k = i + 1; k < count && newer < n; k++)
-            newer += strcmp(rows[i].key, rows[k].key) == 0;
+            newer += grouping_compare(&rows[i].key, &rows[k].key) == 0;
         rows[i].shown = newer < n;
     }
 }
@@ -142,7 +88,7 @@ static json_t *string_array(const struct strlist *list)
     return array;
 }
 
-static json_t *group_key_json(const struct snapshot *s, const struct grouping *by)
+static json_t *group_key_json(const struct snapshot *s, const struct snapshot_grouping *by)
 {
     return json_pack(
         "{s:o, s:o, s:o}", "hostname",
@@ -150,7 +96,7 @@ static json_t *group_key_json(const struct snapshot *s, const struct grouping *b
         by->paths ? string_array(&s->paths) : json_null(), "tags", by->tags ? string_array(&s->tags) : json_null());
 }
 
-static void print_group_heading(struct cli *cli, const struct snapshot *s, const struct grouping *by)
+static void print_group_heading(struct cli *cli, const struct snapshot *s, const struct snapshot_grouping *by)
 {
     char *paths = strlist_join(&s->paths, ", "), *tags = strlist_join(&s->tags, ", ");
     struct buf text;
@@ -171,13 +117,13 @@ static void print_group_heading(struct cli *cli, const struct snapshot *s, const
 }
 
 /* One group: the rows with this key that are shown. */
-static void show_table(struct cli *cli, const struct row *rows, size_t count, const char *key, bool compact)
+static void show_table(struct cli *cli, const struct row *rows, size_t count, const struct buf *key, bool compact)
 {
     struct cli_table *table =
         cli_table_new((const char *const[]){"ID", "Time", "Host", "Tags", "Paths", ">Size", NULL});
     size_t shown = 0;
     for (size_t i = 0; i < count; i++)
-        if (rows[i].shown && strcmp(rows[i].key, key) == 0) {
+        if (rows[i].shown && grouping_compare(&rows[i].key, key) == 0) {
             add_row(table, rows[i].snapshot, compact);
             shown++;
         }
@@ -187,11 +133,11 @@ static void show_table(struct cli *cli, const struct row *rows, size_t count, co
     cli_table_free(table);
 }
 
-static json_t *json_list(const struct row *rows, size_t count, const char *key)
+static json_t *json_list(const struct row *rows, size_t count, const struct buf *key)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        if (rows[i].shown && strcmp(rows[i].key, key) == 0)
+        if (rows[i].shown && grouping_compare(&rows[i].key, key) == 0)
             json_array_append_new(list, snapshot_json(rows[i].snapshot));
     return list;
 }
@@ -199,13 +145,13 @@ static json_t *json_list(const struct row *rows, size_t count, const char *key)
 static bool key_seen_before(const struct row *rows, size_t index)
 {
     for (size_t i = 0; i < index; i++)
-        if (rows[i].shown && strcmp(rows[i].key, rows[index].key) == 0)
+        if (rows[i].shown && grouping_compare(&rows[i].key, &rows[index].key) == 0)
             return true;
     return false;
 }
 
 static void show(struct cli *cli, const struct row *rows, size_t count, const struct snapshots_options *o,
-                 const struct grouping *by)
+                 const struct snapshot_grouping *by)
 {
     bool grouped = by->host || by->paths || by->tags;
     json_t *groups = json_array();
@@ -216,15 +162,15 @@ static void show(struct cli *cli, const struct row *rows, size_t count, const st
         shown++;
         if (cli->json && grouped)
             json_array_append_new(groups, json_pack("{s:o, s:o}", "group_key", group_key_json(rows[i].snapshot, by),
-                                                    "snapshots", json_list(rows, count, rows[i].key)));
+                                                    "snapshots", json_list(rows, count, &rows[i].key)));
         else if (cli->json) {
-            json_t *list = json_list(rows, count, rows[i].key);
+            json_t *list = json_list(rows, count, &rows[i].key);
             json_array_extend(groups, list);
             json_decref(list);
         } else {
             if (grouped)
                 print_group_heading(cli, rows[i].snapshot, by);
-            show_table(cli, rows, count, rows[i].key, o->compact);
+            show_table(cli, rows, count, &rows[i].key, o->compact);
         }
     }
     if (cli->json) {
@@ -270,9 +216,9 @@ static int check_names(struct repo *repo, int argc, char **argv, const struct sn
 }
 
 static int list_snapshots(struct cli *cli, struct repo *repo, const struct snapshots_options *o,
-                          const struct grouping *by, int argc, char **argv, struct err *err)
+                          const struct snapshot_grouping *by, int argc, char **argv, struct err *err)
 {
-    struct grouping default_by = {.host = true, .paths = true};
+    struct snapshot_grouping default_by = {.host = true, .paths = true};
     struct snapshot_list list = {0};
     struct strlist broken = {0};
     char latest[ID_HEX_BYTES];
@@ -296,7 +242,7 @@ static int list_snapshots(struct cli *cli, struct repo *repo, const struct snaps
     if (rc == 0)
         show(cli, rows, count, o, by);
     for (size_t i = 0; i < count; i++)
-        free(rows[i].key);
+        buf_release(&rows[i].key);
     free(rows);
     snapshot_list_release(&list);
     if (rc == 0 && broken.count > 0)
@@ -310,9 +256,9 @@ static int run_snapshots(struct cli *cli, void *options, int argc, char **argv)
     struct err err = {0};
     struct repo *repo;
     struct lock *lock;
-    struct grouping by;
+    struct snapshot_grouping by;
     const struct snapshots_options *o = options;
-    if (parse_grouping(o->group_by, &by, &err) < 0 ||
+    if (grouping_parse(o->group_by != NULL ? o->group_by : "", &by, &err) < 0 ||
         cli_open_locked(cli, CLI_LOCK_SHARED, false, &repo, &lock, &err) < 0)
         return cli_fail(cli, &err);
     int rc = list_snapshots(cli, repo, o, &by, argc, argv, &err);

@@ -1,4 +1,5 @@
 /* Changing tags. A snapshot is a file named by its content: it is written anew, then the old one is removed. */
+#include <stdlib.h>
 #include <string.h>
 #include "cli/commands.h"
 #include "cli/snapshot_text.h"
@@ -123,40 +124,24 @@ static int retag_all(struct cli *cli, struct repo *repo, const struct tag_option
     return rc;
 }
 
-enum { SNAPSHOTS_MAX = 1000 };
-
-static int find_all(struct cli *cli, struct repo *repo, const struct tag_options *o, int argc, char **argv,
-                    struct id *ids, struct err *err)
-{
-    for (int i = 0; i < argc; i++) {
-        struct snapshot s;
-        if (cli_find_snapshot(cli, repo, argv[i], &o->filter, &s, NULL, err) < 0)
-            return -1;
-        ids[i] = s.id;
-        snapshot_release(&s);
-    }
-    return 0;
-}
-
 static int run_tag(struct cli *cli, void *options, int argc, char **argv)
 {
     const struct tag_options *o = options;
     struct err err = {0};
     struct repo *repo;
     struct lock *lock;
-    struct id ids[SNAPSHOTS_MAX];
+    struct id *ids = NULL;
     uint64_t changed = 0;
     if (!o->set_given && o->add.count == 0 && o->remove.count == 0)
         err_set(&err, ERR_USAGE, "nothing to do: give --set, --add or --remove");
     else if (o->set_given && (o->add.count > 0 || o->remove.count > 0))
         err_set(&err, ERR_USAGE, "--set and --add or --remove exclude each other");
-    else if (argc > SNAPSHOTS_MAX)
-        err_set(&err, ERR_USAGE, "too many snapshots at once (at most %d)", SNAPSHOTS_MAX);
     if (err.code != ERR_NONE || cli_open_locked(cli, CLI_LOCK_EXCLUSIVE, false, &repo, &lock, &err) < 0)
         return cli_fail(cli, &err);
-    int rc = find_all(cli, repo, o, argc, argv, ids, &err);
+    int rc = cli_find_snapshot_ids(cli, repo, &o->filter, argc, argv, &ids, &err);
     if (rc == 0)
         rc = retag_all(cli, repo, o, ids, (size_t)argc, &changed, &err);
+    free(ids);
     lock_release(lock);
     repo_free(repo);
     if (rc < 0)

@@ -5,11 +5,19 @@
 /* In the order of the help: groups in the order of their first command. */
 const struct command *const COMMANDS[] = {
     /* Backing up */
+    &cmd_run,
     &cmd_backup,
+    &cmd_setup,
+    &cmd_doctor,
+    &cmd_plan,
+    &cmd_recovery_kit,
+    &cmd_config_check,
+    &cmd_config_show,
     /* Restoring */
     &cmd_restore,
     &cmd_dump,
     /* Looking */
+    &cmd_status,
     &cmd_snapshots,
     &cmd_ls,
     &cmd_find,
@@ -25,6 +33,7 @@ const struct command *const COMMANDS[] = {
     &cmd_unlock,
     /* Repository */
     &cmd_init,
+    &cmd_copy,
     &cmd_key_list,
     &cmd_key_add,
     &cmd_key_passwd,

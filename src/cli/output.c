@@ -83,7 +83,7 @@ void cli_json_error(struct cli *cli, json_t *document)
 int cli_fail(struct cli *cli, const struct err *err)
 {
     int status = err_exit_status(err->code);
-    const char *hint = err_hint(err->code);
+    const char *hint = err_hint(err);
     if (cli->json) {
         json_t *line = json_pack("{s:s, s:i, s:o}", "message_type", "exit_error", "code", status, "message",
                                  cli_json_string(err->message, strlen(err->message)));

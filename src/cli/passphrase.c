@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -14,9 +13,9 @@
 #include "crypto/cipher.h"
 #include "os/file.h"
 #include "os/interrupt.h"
-#include "os/process.h"
+#include "plan/secret.h"
 
-enum { PASSPHRASE_MAX_BYTES = 64 << 10, GENERATED_CHARS = 32, TERMINAL_POLL_MS = 200 };
+enum { PASSPHRASE_MAX_BYTES = SECRET_MAX_BYTES, GENERATED_CHARS = 32, TERMINAL_POLL_MS = 200 };
 
 char *cli_default_passphrase_file(void)
 {
@@ -30,50 +29,22 @@ static void wipe_and_release(struct buf *b)
     buf_release(b);
 }
 
-/* White space around a passphrase in a file or from a command is not part of it: an editor's newline must not matter,
- * and restic, which reads the same files, does the same. */
-static int take_trimmed(struct buf *text, const char *what, char **out, struct err *err)
-{
-    static const char BLANKS[] = " \t\r\n\v\f";
-    const char *start = buf_cstr(text), *end = start + text->len;
-    if (memchr(start, '\0', text->len) != NULL)
-        return err_set(err, ERR_USAGE, "the passphrase from %s has a NUL byte in it", what);
-    start += strspn(start, BLANKS);
-    while (end > start && strchr(BLANKS, end[-1]) != NULL)
-        end--;
-    if (start == end)
-        return err_set(err, ERR_USAGE, "the passphrase from %s is empty", what);
-    *out = mem_strndup(start, (size_t)(end - start));
-    return 0;
-}
-
 /* --- from a file --- */
 
-static void warn_when_readable(struct cli *cli, const char *path)
+static void warn_when_exposed(struct cli *cli, const char *path)
 {
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
-        cli_warn(cli, "passphrase file '%s' is open to others (mode %04o); run: chmod 600 '%s'", path,
-                 (unsigned)st.st_mode & 07777, path);
+    if (secret_file_exposed(path))
+        cli_warn(cli, "passphrase file '%s' is open to others; run: chmod 600 '%s'", path, path);
 }
 
 static int from_file(struct cli *cli, const char *path, char **out, struct err *err)
 {
-    struct buf text;
-    buf_init(&text, PASSPHRASE_MAX_BYTES);
-    buf_reserve(&text, PASSPHRASE_MAX_BYTES); /* once, so that no copy is left behind by growing */
     bool is_stdin = strcmp(path, "-") == 0;
-    char label[512];
-    snprintf(label, sizeof label, is_stdin ? "standard input" : "file '%s'", path);
-    int rc = os_read_file(is_stdin ? "/dev/stdin" : path, &text, err);
-    if (rc < 0)
-        err_wrap(err, "cannot read the passphrase");
-    else
-        rc = take_trimmed(&text, label, out, err);
-    wipe_and_release(&text);
-    if (rc == 0 && !is_stdin)
-        warn_when_readable(cli, path);
-    return rc;
+    if (secret_from_file(is_stdin ? "/dev/stdin" : path, out, err) < 0)
+        return err_wrap(err, "cannot read the passphrase");
+    if (!is_stdin)
+        warn_when_exposed(cli, path);
+    return 0;
 }
 
 /* --- from a command --- */
@@ -81,25 +52,12 @@ static int from_file(struct cli *cli, const char *path, char **out, struct err *
 static int from_command(const char *command, char **out, struct err *err)
 {
     struct strlist words = {0};
-    struct buf text;
-    buf_init(&text, PASSPHRASE_MAX_BYTES);
-    buf_reserve(&text, PASSPHRASE_MAX_BYTES);
     int rc = words_split(command, &words, err);
-    if (rc == 0) {
-        strlist_add(&words, ""); /* becomes the terminator */
-        free(words.items[--words.count]);
-        words.items[words.count] = NULL;
-        /* It may have to ask somebody: the terminal stays its own. */
-        struct process_options options = {
-            .argv = words.items, .stdin_fd = -1, .inherit_stderr = true, .share_terminal = true};
-        rc = process_run(&options, &text, err);
-    }
     if (rc == 0)
-        rc = take_trimmed(&text, "the command", out, err);
+        rc = secret_from_command(&words, true, out, err);
     if (rc < 0)
         err_wrap(err, "cannot get the passphrase");
     strlist_release(&words);
-    wipe_and_release(&text);
     return rc;
 }
 

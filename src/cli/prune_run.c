@@ -124,7 +124,7 @@ static void print_result(struct cli *cli, const struct prune_result *r, bool dry
 int prune_run_and_print(struct cli *cli, struct repo *repo, struct lock *lock, const struct prune_options *options)
 {
     const struct prune_reporter reporter = {.ctx = cli, .planned = planned, .damaged = damaged};
-    struct engine_progress counters = {0};
+    struct engine_progress counters = {.stage = NULL};
     struct prune_result result;
     struct err err = {0};
     struct cli_progress *progress = cli_engine_progress_start(cli, &counters);
@@ -135,5 +135,7 @@ int prune_run_and_print(struct cli *cli, struct repo *repo, struct lock *lock, c
     if (rc == 0 && result.packs_damaged > 0)
         rc = err_set(&err, ERR_CORRUPT, "%llu packs hold damaged blobs that are needed; run 'check --read-data'",
                      (unsigned long long)result.packs_damaged);
+    if (rc != 0 && err.code == ERR_NO_SPACE)
+        err_advise(&err, "remove something else from the repository's disk and prune again; what is stored is safe");
     return rc == 0 ? 0 : cli_fail(cli, &err);
 }

@@ -36,6 +36,11 @@ bool cli_snapshot_matches(const struct cli_snapshot_filter *f, const struct snap
     return tags_match(&f->tags, s);
 }
 
+bool cli_snapshot_match(void *ctx, const struct snapshot *s)
+{
+    return cli_snapshot_matches(ctx, s);
+}
+
 /* The newest match, moved out of the list. */
 static int find_latest(struct cli *cli, struct repo *r, const struct cli_snapshot_filter *filter, struct snapshot *out,
                        struct err *err)
@@ -65,21 +70,9 @@ static int find_latest(struct cli *cli, struct repo *r, const struct cli_snapsho
     return rc;
 }
 
-static int load_one(struct repo *r, const struct id *id, struct snapshot *out, struct err *err)
+static int no_path_here(const char *spec, struct err *err)
 {
-    struct codec *codec = codec_new(r, err);
-    if (codec == NULL)
-        return -1;
-    struct buf json;
-    buf_init(&json, REPO_UNPACKED_MAX_BYTES);
-    int rc = repo_load_unpacked(r, codec, STORE_SNAPSHOT, id, &json, err);
-    if (rc == 0)
-        rc = snapshot_decode(buf_cstr(&json), json.len, out, err);
-    if (rc == 0)
-        out->id = *id;
-    buf_release(&json);
-    codec_free(codec);
-    return rc;
+    return err_set(err, ERR_USAGE, "'%s': a path within a snapshot cannot be given here", spec);
 }
 
 int cli_find_snapshot(struct cli *cli, struct repo *r, const char *spec, const struct cli_snapshot_filter *filter,
@@ -92,11 +85,35 @@ int cli_find_snapshot(struct cli *cli, struct repo *r, const char *spec, const s
     int rc;
     struct id id;
     if (colon != NULL && subpath == NULL)
-        rc = err_set(err, ERR_USAGE, "'%s': a path within a snapshot cannot be given here", spec);
+        rc = no_path_here(spec, err);
     else if (strcmp(name, "latest") == 0)
         rc = find_latest(cli, r, filter, out, err);
     else if ((rc = repo_find_id(r, STORE_SNAPSHOT, name, &id, err)) == 0)
-        rc = load_one(r, &id, out, err);
+        rc = repo_load_snapshot(r, &id, out, err);
     free(name);
+    return rc;
+}
+
+int cli_find_snapshot_ids(struct cli *cli, struct repo *r, const struct cli_snapshot_filter *filter, int argc,
+                          char **argv, struct id **out, struct err *err)
+{
+    int rc = 0;
+    struct id *ids = argc > 0 ? mem_array(NULL, (size_t)argc, sizeof *ids) : NULL;
+    for (int i = 0; i < argc && rc == 0; i++) {
+        struct snapshot s;
+        if (strchr(argv[i], ':') != NULL) {
+            rc = no_path_here(argv[i], err);
+        } else if (strcmp(argv[i], "latest") != 0) {
+            rc = repo_find_id(r, STORE_SNAPSHOT, argv[i], &ids[i], err);
+        } else if ((rc = find_latest(cli, r, filter, &s, err)) == 0) {
+            ids[i] = s.id;
+            snapshot_release(&s);
+        }
+    }
+    if (rc != 0) {
+        free(ids);
+        ids = NULL;
+    }
+    *out = ids;
     return rc;
 }

@@ -58,7 +58,7 @@ struct check_problem {
     const char *message; /* complete */
 };
 
-/* Called from any thread, one at a time. What they get is borrowed. */
+/* Called from any thread, one at a time. What they get is borrowed. Both may be NULL. */
 struct check_reporter {
     void *ctx;
     void (*problem)(void *ctx, const struct check_problem *p);
@@ -78,8 +78,8 @@ struct check_result {
     bool repair_index, repair_snapshots, prune; /* what would help */
 };
 
-/* r: open, its index not yet loaded. lock may be NULL. 0 when the check was carried through, whatever it found: see
- * errors. */
+/* r: open, its index not yet loaded. lock, reporter and progress may be NULL. 0 when the check was carried through,
+ * whatever it found: see errors. */
 int check_run(struct repo *r, struct lock *lock, const struct check_options *options,
               const struct check_reporter *reporter, struct engine_progress *progress, struct check_result *out,
               struct err *err);

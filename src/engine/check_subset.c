@@ -58,7 +58,7 @@ static size_t take_part(const struct check_subset *s, const struct index *ix, ui
     return kept;
 }
 
-static int shuffle(uint32_t *packs, size_t count, struct err *err)
+int check_shuffle(uint32_t *packs, size_t count, struct err *err)
 {
     for (size_t i = 0; i + 1 < count; i++) {
         uint64_t random;
@@ -83,7 +83,7 @@ int check_subset_choose(const struct check_subset *s, const struct index *ix, co
         *count = take_part(s, ix, packs, *count);
         return 0;
     }
-    if (shuffle(packs, *count, err) != 0)
+    if (check_shuffle(packs, *count, err) != 0)
         return -1;
     if (s->kind == CHECK_READ_PERCENT) {
         size_t n = (size_t)((double)*count * s->percent / 100) + 1; /* at least one */

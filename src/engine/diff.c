@@ -47,6 +47,8 @@ static void mark_node(struct diff *d, struct bits *side, const struct node *n)
 static int report(struct diff *d, unsigned change, bool is_dir, struct err *err)
 {
     size_t len = d->path.len;
+    if (d->options->change == NULL)
+        return 0;
     if (is_dir)
         buf_append_byte(&d->path, '/');
     int result = d->options->change(d->options->ctx, change, buf_cstr(&d->path), err);
@@ -260,27 +262,61 @@ static int count_blobs(struct diff *d, struct err *err)
     return result;
 }
 
+static int begin(struct diff *d, struct repo *r, const struct diff_options *options, struct diff_stats *stats,
+                 struct err *err)
+{
+    *stats = (struct diff_stats){0};
+    *d = (struct diff){.repo = r, .options = options, .stats = stats, .codec = codec_new(r, err)};
+    if (d->codec == NULL)
+        return -1;
+    buf_init(&d->json, TREE_MAX_BYTES);
+    buf_init(&d->path, PATH_BYTES_MAX);
+    bits_init(&d->before, index_loaded_count(r->index));
+    bits_init(&d->after, index_loaded_count(r->index));
+    return 0;
+}
+
+static void end(struct diff *d)
+{
+    bits_release(&d->before);
+    bits_release(&d->after);
+    buf_release(&d->json);
+    buf_release(&d->path);
+    codec_free(d->codec);
+    free(d->common);
+}
+
+static int compare_roots(struct diff *d, const struct id *from, const struct id *to, struct err *err)
+{
+    mark(d, &d->before, BLOB_TREE, from);
+    mark(d, &d->after, BLOB_TREE, to);
+    return id_equal(from, to) ? 0 : compare_trees(d, from, to, err);
+}
+
 int diff_run(struct repo *r, const struct id *from, const struct id *to, const struct diff_options *options,
              struct diff_stats *out, struct err *err)
 {
-    *out = (struct diff_stats){0};
-    struct diff d = {.repo = r, .options = options, .stats = out, .codec = codec_new(r, err)};
-    if (d.codec == NULL)
+    struct diff d;
+    if (begin(&d, r, options, out, err) != 0)
         return -1;
-    buf_init(&d.json, TREE_MAX_BYTES);
-    buf_init(&d.path, PATH_BYTES_MAX);
-    bits_init(&d.before, index_loaded_count(r->index));
-    bits_init(&d.after, index_loaded_count(r->index));
-    mark(&d, &d.before, BLOB_TREE, from);
-    mark(&d, &d.after, BLOB_TREE, to);
-    int result = id_equal(from, to) ? 0 : compare_trees(&d, from, to, err);
+    int result = compare_roots(&d, from, to, err);
     if (result == 0)
         result = count_blobs(&d, err);
-    bits_release(&d.before);
-    bits_release(&d.after);
-    buf_release(&d.json);
-    buf_release(&d.path);
-    codec_free(d.codec);
-    free(d.common);
+    end(&d);
+    return result;
+}
+
+int diff_added_blobs(struct repo *r, const struct id *from, const struct id *to, struct bits *added, struct err *err)
+{
+    static const struct diff_options QUIETLY = {0};
+    struct diff d;
+    struct diff_stats stats;
+    if (begin(&d, r, &QUIETLY, &stats, err) != 0)
+        return -1;
+    int result = compare_roots(&d, from, to, err);
+    for (size_t i = 0; i < index_loaded_count(r->index) && result == 0; i++)
+        if (bits_get(&d.after, i) && !bits_get(&d.before, i))
+            bits_set(added, i);
+    end(&d);
     return result;
 }

@@ -1,6 +1,7 @@
 /* What changed from one tree to another. Sub-trees with the same ID are not read but for the statistics. */
 #pragma once
 #include "base/err.h"
+#include "engine/bits.h"
 #include "repo/repo.h"
 
 enum diff_change {
@@ -23,7 +24,7 @@ struct diff_stats {
 
 struct diff_options {
     bool metadata;
-    /* A change: bits of diff_change, the path (a directory's ends in '/'). -1 ends it. */
+    /* A change: bits of diff_change, the path (a directory's ends in '/'). -1 ends it. May be NULL. */
     int (*change)(void *ctx, unsigned change, const char *path, struct err *err);
     void *ctx;
 };
@@ -31,3 +32,8 @@ struct diff_options {
 /* The index must be loaded. Changes come in the order of paths' names, directory by directory. */
 int diff_run(struct repo *r, const struct id *from, const struct id *to, const struct diff_options *options,
              struct diff_stats *out, struct err *err);
+
+/* Sets the bits (by position in the loaded index; of a blob with several copies, the first one's) of blobs that are
+ * needed where `to` differs from `from`, and are not needed at the same place of `from`: what the change brought, or
+ * what only moved. Reads no sub-tree that both have. */
+int diff_added_blobs(struct repo *r, const struct id *from, const struct id *to, struct bits *added, struct err *err);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "engine/archive.h"
-#include "engine/inode_paths.h"
+#include "sink/inode_paths.h"
 #include "engine/walk.h"
 
 struct dump {

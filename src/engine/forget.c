@@ -6,32 +6,6 @@
 #include "base/mem.h"
 #include "engine/parallel.h"
 
-int forget_grouping_parse(const char *text, struct forget_grouping *out, struct err *err)
-{
-    static const struct {
-        const char *name, *other;
-        size_t offset;
-    } KEYS[] = {
-        {"host", "hosts", offsetof(struct forget_grouping, host)},
-        {"paths", "path", offsetof(struct forget_grouping, paths)},
-        {"tags", "tag", offsetof(struct forget_grouping, tags)},
-    };
-    *out = (struct forget_grouping){0};
-    while (*text != '\0') {
-        size_t len = strcspn(text, ","), k = 0;
-        for (; k < 3; k++)
-            if ((strlen(KEYS[k].name) == len && memcmp(KEYS[k].name, text, len) == 0) ||
-                (strlen(KEYS[k].other) == len && memcmp(KEYS[k].other, text, len) == 0))
-                break;
-        if (k == 3)
-            return err_set(err, ERR_USAGE, "'%.*s' is nothing to group by: it is none of host, paths, tags", (int)len,
-                           text);
-        *(bool *)((char *)out + KEYS[k].offset) = true;
-        text += len + (text[len] == ',');
-    }
-    return 0;
-}
-
 /*
  * Groups.
  */
@@ -42,42 +16,11 @@ struct keyed {
     struct buf key;
 };
 
-static void append_sorted(struct buf *key, const struct strlist *list)
-{
-    struct strlist sorted = {0};
-    strlist_copy(&sorted, list);
-    strlist_sort(&sorted);
-    for (size_t i = 0; i < sorted.count; i++)
-        buf_append(key, sorted.items[i], strlen(sorted.items[i]) + 1);
-    buf_append_byte(key, '\0'); /* no path and no tag is empty: this cannot be taken for one */
-    strlist_release(&sorted);
-}
-
-static void make_key(const struct snapshot *s, const struct forget_grouping *by, struct buf *key)
-{
-    buf_init(key, REPO_UNPACKED_MAX_BYTES);
-    if (by->host) {
-        buf_append_str(key, s->hostname != NULL ? s->hostname : "");
-        buf_append_byte(key, '\0');
-    }
-    if (by->paths)
-        append_sorted(key, &s->paths);
-    if (by->tags)
-        append_sorted(key, &s->tags);
-}
-
-static int compare_keys(const struct buf *a, const struct buf *b)
-{
-    size_t len = a->len < b->len ? a->len : b->len;
-    int c = len > 0 ? memcmp(a->data, b->data, len) : 0;
-    return c != 0 ? c : (a->len > b->len) - (a->len < b->len);
-}
-
 /* By group, then by time: the list is in order of time, and so are addresses within it. */
 static int compare_keyed(const void *a, const void *b)
 {
     const struct keyed *x = a, *y = b;
-    int c = compare_keys(&x->key, &y->key);
+    int c = grouping_compare(&x->key, &y->key);
     return c != 0 ? c : (x->snapshot > y->snapshot) - (x->snapshot < y->snapshot);
 }
 
@@ -87,7 +30,7 @@ static void make_groups(struct forget_result *out, const struct keyed *keyed, si
     out->groups = mem_array(NULL, count + 1, sizeof *out->groups);
     for (size_t i = 0; i < count; i++) {
         const struct snapshot *s = keyed[i].snapshot;
-        if (i == 0 || compare_keys(&keyed[i].key, &keyed[i - 1].key) != 0)
+        if (i == 0 || grouping_compare(&keyed[i].key, &keyed[i - 1].key) != 0)
             out->groups[out->group_count++] = (struct forget_group){.begin = i};
         out->groups[out->group_count - 1].end = i + 1;
         out->entries[out->entry_count++] = (struct forget_entry){
@@ -106,7 +49,7 @@ static void group_snapshots(struct forget_result *out, const struct forget_optio
         if (options->match != NULL && !options->match(options->match_ctx, s))
             continue;
         keyed[count].snapshot = s;
-        make_key(s, &options->grouping, &keyed[count++].key);
+        grouping_key(s, &options->grouping, &keyed[count++].key);
     }
     qsort(keyed, count, sizeof *keyed, compare_keyed);
     make_groups(out, keyed, count);

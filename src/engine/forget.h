@@ -8,19 +8,14 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "base/strlist.h"
+#include "engine/grouping.h"
 #include "plan/retention.h"
 #include "repo/lock.h"
 #include "repo/repo.h"
 
-struct forget_grouping {
-    bool host, paths, tags;
-};
-/* "host,paths", "tags", "" (one group of all). ERR_USAGE. */
-int forget_grouping_parse(const char *text, struct forget_grouping *out, struct err *err);
-
 struct forget_options {
     struct retention_policy policy;
-    struct forget_grouping grouping;
+    struct snapshot_grouping grouping;
     /* Which snapshots the policy looks at; NULL: all. */
     bool (*match)(void *ctx, const struct snapshot *s);
     void *match_ctx;

@@ -7,11 +7,9 @@
 #include "crypto/cipher.h"
 #include "engine/pack_stream.h"
 #include "engine/parallel.h"
-#include "engine/reseal.h"
 
 struct repack_worker {
     struct codec *codec;
-    struct resealer *resealer; /* NULL: blobs stay as they are */
     struct pack_stream stream;
     struct buf scratch, plain;
 };
@@ -52,13 +50,11 @@ static int write_blob(struct run *run, struct repack_worker *w, const struct blo
 {
     struct pack_blob blob = {
         .id = place->id, .type = place->type, .length = place->length, .raw_length = place->raw_length};
-    const unsigned char *resealed = NULL;
-    if (w->resealer != NULL && place->raw_length == 0 && w->plain.len > 0 &&
-        (place->type == BLOB_TREE || run->job->repo->options.compression != REPO_COMPRESSION_OFF) &&
-        resealer_seal(w->resealer, w->plain.data, w->plain.len,
-                      run->job->compress_all ? RESEAL_COMPRESS : RESEAL_SHORTER, &blob, &resealed, err) != 0)
+    /* What a repository that was of version 1 once left uncompressed. */
+    if (run->job->repo->config.version >= 2 && place->raw_length == 0 &&
+        repo_seal_blob(w->codec, w->plain.data, w->plain.len, run->job->compress_all, &blob, &stored, err) != 0)
         return -1;
-    return writer_sealed(run->writer, &blob, resealed != NULL ? resealed : stored, err);
+    return writer_sealed(run->writer, &blob, stored, err);
 }
 
 static int repack_one(void *ctx, unsigned worker, size_t item, struct err *err)
@@ -107,8 +103,6 @@ static int workers_new(struct run *run, unsigned count, struct err *err)
         w->codec = codec_new(r, err);
         if (w->codec == NULL)
             return -1;
-        if (r->config.version >= 2 && (w->resealer = resealer_new(r, err)) == NULL)
-            return -1;
     }
     return 0;
 }
@@ -118,7 +112,6 @@ static void workers_free(struct run *run, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct repack_worker *w = &run->workers[i];
         codec_free(w->codec);
-        resealer_free(w->resealer);
         pack_stream_release(&w->stream);
         buf_release(&w->scratch);
         buf_release(&w->plain);

@@ -24,6 +24,8 @@ struct repair_index_result {
     uint64_t packs_added;          /* read, and taken into the index */
     uint64_t packs_missing;        /* were named by the index, and are not there */
     uint64_t packs_damaged;        /* cannot be read, and are in no index now; still on the store */
+    uint64_t index_unread;         /* of index_broken: the store failed again and again; for all we know they are
+                                      whole, and they stay */
     uint64_t blobs_salvaged;       /* of those, by what the index said of them: copied into new packs */
     uint64_t packs_header_damaged; /* read_all_packs: cannot be read, but an index file describes them rightly: kept as
                                       described */
@@ -79,8 +81,9 @@ struct repair_snapshots_reporter {
 
 /*
  * A file that misses blobs keeps the others (and the size that they have); a directory whose tree is lost becomes
- * empty. Snapshots that this changes are stored anew, with the tag `repaired` and `original` set to the ID of the
- * broken one, which stays unless `forget`. Keys of nodes that we do not know are kept. r's index is loaded here.
+ * empty. Snapshots that this changes are stored anew, with `original` set to the ID of the broken one, which goes
+ * with `forget`; without, it stays, and the new one has the tag `repaired`. Keys of nodes that we do not know are kept.
+ * r's index is loaded here.
  */
 int repair_snapshots_run(struct repo *r, struct lock *lock, const struct repair_snapshots_options *options,
                          const struct repair_snapshots_reporter *reporter, struct engine_progress *progress,

@@ -14,6 +14,8 @@
 #include "engine/pack_blobs.h"
 #include "engine/parallel.h"
 #include "engine/stored_files.h"
+#include "os/clock.h"
+#include "os/interrupt.h"
 #include "repo/writer.h"
 
 enum pack_state {
@@ -25,6 +27,7 @@ enum pack_state {
 
 struct index_state {
     bool broken, wrong; /* wrong: names a pack that is not as it says */
+    bool unread;        /* broken, but perhaps only at this moment: it stays */
 };
 
 struct repair {
@@ -63,6 +66,24 @@ static void finding(struct repair *r, const char *format, ...)
 /*
  * What is there, and what of it is right?
  */
+
+enum { ATTEMPTS = 4, PAUSE_MS = 100 };
+
+/* Is what could not be read damaged, or does the store not work just now? */
+static bool is_damage(const struct err *why)
+{
+    return why->code == ERR_CORRUPT || why->code == ERR_NOT_FOUND || why->code == ERR_UNSUPPORTED;
+}
+
+/* Waits a little before another attempt; false when there is to be none. What is taken for damaged leaves the index: a
+ * store that failed once must not cause that. */
+static bool try_again(unsigned attempt, const struct err *why)
+{
+    if (is_damage(why) || attempt + 1 >= ATTEMPTS || os_interrupted())
+        return false;
+    os_sleep_ms((uint64_t)PAUSE_MS << attempt);
+    return true;
+}
 
 static int decode_file(struct repair *r, size_t file, index_pack_fn *fn, void *ctx, struct err *err)
 {
@@ -107,20 +128,34 @@ static int scan_pack(void *ctx, const struct id *pack_id, const struct pack_blob
     return 0;
 }
 
+/* Once in full before anything is taken from it. */
+static int scan_file(struct repair *r, size_t file, struct err *why)
+{
+    struct file_scan scan = {.repair = r, .file = file};
+    int rc = -1;
+    for (unsigned attempt = 0; rc != 0; attempt++) {
+        rc = decode_file(r, file, ignore_pack, NULL, why) != 0 ? -1 : decode_file(r, file, scan_pack, &scan, why);
+        if (rc != 0 && !try_again(attempt, why))
+            break;
+    }
+    return rc;
+}
+
 static int scan_files(struct repair *r, struct err *err)
 {
     engine_progress_stage(r->progress, "reading the index", r->files.count, 0);
     for (size_t i = 0; i < r->files.count; i++) {
         struct err why = {0};
         char hex[ID_HEX_BYTES];
-        struct file_scan scan = {.repair = r, .file = i};
         if (engine_check_stop(r->lock, err) != 0)
             return -1;
-        /* Once in full before anything is taken from it. */
-        if (decode_file(r, i, ignore_pack, NULL, &why) != 0 || decode_file(r, i, scan_pack, &scan, &why) != 0) {
+        if (scan_file(r, i, &why) != 0) {
             r->files_state[i].broken = true;
+            r->files_state[i].unread = !is_damage(&why);
             r->result->index_broken++;
-            finding(r, "index file %s: %s", id_to_hex(&r->files.items[i].id, hex), why.message);
+            r->result->index_unread += r->files_state[i].unread;
+            finding(r, "index file %s: %s%s", id_to_hex(&r->files.items[i].id, hex), why.message,
+                    r->files_state[i].unread ? "; it stays" : "");
         }
         engine_progress_add(r->progress, 1, 0);
     }
@@ -153,7 +188,12 @@ static int ask_pack(void *ctx, unsigned worker, size_t item, struct err *err)
     size_t count = 0;
     struct err why = {0};
     int rc = 0;
-    bool read = repo_load_pack_header(r->repo, r->codecs[worker], &pack->id, pack->bytes, &blobs, &count, &why) == 0;
+    bool read = false;
+    for (unsigned attempt = 0; !read; attempt++) {
+        read = repo_load_pack_header(r->repo, r->codecs[worker], &pack->id, pack->bytes, &blobs, &count, &why) == 0;
+        if (!read && !try_again(attempt, &why))
+            break;
+    }
     r->packs_state[r->ask[item]] = read ? STATE_ADDED : STATE_UNREADABLE;
     pthread_mutex_lock(&r->mutex);
     if (read) {
@@ -187,7 +227,8 @@ static int ask_packs(struct repair *r, struct err *err)
 
 static bool must_go(const struct repair *r, size_t file)
 {
-    return r->options->read_all_packs || r->files_state[file].broken || r->files_state[file].wrong;
+    const struct index_state *s = &r->files_state[file];
+    return !s->unread && (r->options->read_all_packs || s->broken || s->wrong);
 }
 
 static bool read_blob(struct repair *r, const struct stored_file *pack, const struct pack_blob *blob,
@@ -205,8 +246,12 @@ static bool read_blob(struct repair *r, const struct stored_file *pack, const st
     buf_clear(stored);
     buf_clear(scratch);
     unsigned char *to = buf_reserve(stored, blob->length);
-    if (store_read(r->repo->store, STORE_PACK, id_to_hex(&pack->id, hex), blob->offset, to, blob->length, NULL) != 0)
-        return false;
+    struct err why = {0};
+    for (unsigned attempt = 0;
+         store_read(r->repo->store, STORE_PACK, id_to_hex(&pack->id, hex), blob->offset, to, blob->length, &why) != 0;
+         attempt++)
+        if (!try_again(attempt, &why))
+            return false;
     buf_append(scratch, to, blob->length); /* opening destroys what it opens */
     return repo_open_blob(r->repo, r->codecs[0], &place, scratch->data, plain, NULL) == 0;
 }

@@ -142,6 +142,10 @@ static int visit_entry(void *ctx, struct walk_dir *dir, const struct node *n, co
     if (d->failed || (dir->depth == 0 && r->only != NULL && strcmp(n->name, r->only) != 0))
         return WALK_PRUNE;
     bool selected = restore_selects(r, path);
+    if (selected && r->counted != NULL) {
+        r->seen_files++;
+        r->seen_bytes += restore_bytes_of(r, r->counted, n);
+    }
     if (n->type == NODE_DIR) {
         r->entry_selected = selected;
         return selected || restore_may_select_below(r, path) ? WALK_GO : WALK_PRUNE;
@@ -232,6 +236,13 @@ static int make_workers(struct restore *r, struct err *err)
     return 0;
 }
 
+/* The walk is over: now it is known how much there is to do. */
+static void set_totals(struct restore *r)
+{
+    atomic_store(&r->progress->total_files, r->seen_files);
+    atomic_store(&r->progress->total_bytes, r->seen_bytes);
+}
+
 /* One walk over everything that is selected: restoring it, or only looking at what is there. */
 static int run_phase(struct restore *r, enum restore_mode mode, const char *stage, struct err *err)
 {
@@ -245,21 +256,26 @@ static int run_phase(struct restore *r, enum restore_mode mode, const char *stag
         (void)syncfs(r->target->fd); /* so that reading can be made to come from the disk */
     if (result == 0) {
         r->links = links_new();
+        r->counted = mode != MODE_VERIFY && atomic_load(&r->progress->total_files) == 0 ? links_new() : NULL;
         r->pool = pool_new(r->threads, (size_t)r->threads * 2);
         struct walk_visitor visitor = {
             .ctx = r, .entry = visit_entry, .enter = visit_enter, .leave = visit_leave, .broken = visit_broken};
         result = walk_run(r->repo, &r->root, walk_prefetch_threads(r->repo), &visitor, err);
         if (result < 0)
             atomic_store(&r->stopped, true);
+        else if (r->counted != NULL)
+            set_totals(r);
         flush_batch(r);
         pool_free(r->pool);
         if (result == 0 && restore_stopped(r))
             result = stop_error(r, err);
     }
     rdir_release(r, r->target);
+    if (r->counted != NULL)
+        links_free(r->counted);
     links_free(r->links);
     free_workers(r);
-    r->links = NULL;
+    r->links = r->counted = NULL;
     r->target = NULL;
     return result;
 }
@@ -292,6 +308,8 @@ static int find_root(struct restore *r, const struct snapshot *snapshot, char **
     int result = 0;
     if (node != NULL && node->type == NODE_DIR && node->has_subtree) {
         r->root = node->subtree;
+        r->root_parent = walk_tree_ref(tree);
+        r->root_node = node;
     } else if (node != NULL) {
         *only_out = mem_strdup(node->name);
         r->only = *only_out;
@@ -318,7 +336,11 @@ static int run_all(struct restore *r, const struct snapshot *snapshot, struct er
     if (result == 0 && o->verify && !o->dry_run)
         result = run_phase(r, MODE_VERIFY, "verifying", err);
     restore_cover_release(&r->cover);
+    walk_tree_unref(r->root_parent);
     free(only);
+    if (result < 0 && err != NULL && err->code == ERR_NO_SPACE)
+        err_advise(err,
+                   "make room there, restore to another place, or only a part of it (--include); then run it again");
     return result;
 }
 

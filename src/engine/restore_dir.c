@@ -78,12 +78,35 @@ static int adopt(struct restore *r, struct rdir *d, struct err *err)
     return 0;
 }
 
+/* On a target that is being made, so that a restore that goes on after an interruption knows it for its own. Goes with
+ * whatever other attributes the snapshot's directory has not. */
+static const char UNFINISHED[] = "user.clawback.unfinished";
+
+/* A directory of the user's own is a place to put things into, and stays as it is. One that is made here, or restored
+ * to where it was, becomes what it was in the snapshot. */
+static bool stands_for_root(const struct restore *r)
+{
+    const char *path = r->options->target;
+    if (r->mode != MODE_RESTORE || r->root_node == NULL)
+        return false;
+    if (access(path, F_OK) != 0 || getxattr(path, UNFINISHED, NULL, 0) >= 0)
+        return true;
+    char *target = os_path_absolute(path), *was = os_path_absolute(r->options->subpath);
+    bool same = target != NULL && was != NULL && strcmp(target, was) == 0;
+    free(target);
+    free(was);
+    return same;
+}
+
 struct rdir *rdir_target(struct restore *r, struct err *err)
 {
     const char *path = r->options->target;
+    bool ours = stands_for_root(r), made = access(path, F_OK) != 0;
     if (r->mode == MODE_RESTORE && os_make_dirs(path, PRIVATE_DIR_MODE, err) < 0)
         return NULL;
-    struct rdir *d = rdir_new(NULL, NULL, NULL);
+    if (ours && made)
+        (void)setxattr(path, UNFINISHED, "", 0, 0); /* not every file system can */
+    struct rdir *d = rdir_new(NULL, ours ? r->root_node : NULL, NULL);
     d->opened = true;
     d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the user's own path may go through symlinks */
     if (d->fd < 0 && errno == ENOENT && r->mode == MODE_DRY_RUN) {
@@ -166,6 +189,7 @@ static void note_opened(struct restore *r, struct rdir *d)
     bool made = d->created || d->missing;
     if (r->mode == MODE_VERIFY)
         return;
+    r->seen_files += !d->selected; /* entered for something in it */
     atomic_fetch_add_explicit(made ? &r->progress->files_done : &r->progress->files_skipped, 1, memory_order_relaxed);
     restore_note(r, made ? RESTORE_CREATED : RESTORE_UNCHANGED, d, NULL, 0);
 }

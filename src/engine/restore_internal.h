@@ -90,8 +90,10 @@ struct restore {
     struct restore_progress *progress;
     struct restore_result *result;
     enum restore_mode mode;
-    struct id root;   /* tree */
-    const char *only; /* not NULL: restore this one entry of the root tree */
+    struct id root;                /* tree */
+    const char *only;              /* not NULL: restore this one entry of the root tree */
+    struct walk_tree *root_parent; /* holds root_node; NULL: none */
+    const struct node *root_node;  /* what the snapshot has about the directory that the target stands for */
     struct restore_cover cover;
     uid_t euid;
     gid_t egid;
@@ -101,8 +103,10 @@ struct restore {
     struct restore_worker *workers;
     unsigned threads;
     uint64_t batch_bytes;
-    struct restore_batch *batch; /* being filled */
-    bool entry_selected;         /* of the directory entry that the walk visited last */
+    struct restore_batch *batch;     /* being filled */
+    bool entry_selected;             /* of the directory entry that the walk visited last */
+    uint64_t seen_files, seen_bytes; /* that the walk selected or entered so far */
+    struct links *counted;           /* inodes in seen_bytes */
     _Atomic uint64_t xattrs_unsupported, owners_kept;
     _Atomic bool stopped; /* an error that concerns everything: see fatal */
     pthread_mutex_t fatal_mutex;
@@ -229,5 +233,8 @@ int restore_remove(struct restore *r, struct rdir *dir, const char *name, const 
 /* Removes (or, in a dry run, names) what is in the directory but not in its tree. `path`: the directory's. */
 void restore_delete_extra(struct restore *r, struct rdir *dir, const char *path);
 
-/* restore_space.c: looks before anything is changed. Sets the progress's totals where they can be known. */
+/* restore_space.c */
+/* The bytes that an entry adds: those of a file, of one with several hard links the first time only. */
+uint64_t restore_bytes_of(struct restore *r, struct links *links, const struct node *n);
+/* Looks before anything is changed. Sets the progress's totals where they can be known without a walk. */
 int restore_space_check(struct restore *r, const struct snapshot *snapshot, struct err *err);

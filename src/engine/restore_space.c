@@ -24,18 +24,20 @@ struct space {
     bool look;                             /* into the target: how much is there already */
 };
 
-static bool counts(struct space *s, const struct node *n)
+uint64_t restore_bytes_of(struct restore *r, struct links *links, const struct node *n)
 {
-    if (n->links <= 1 || n->inode == 0 || n->type != NODE_FILE)
-        return true;
-    struct restore_link *link;
-    if (links_join(s->links, s->run->target, n, &link) != LINK_LEAD) {
-        links_followed(s->links, link);
-        return false;
-    }
     struct stat st = {.st_ino = 1};
-    links_done(s->links, link, s->run->target, n->name, &st);
-    return true;
+    struct restore_link *link;
+    if (n->type != NODE_FILE)
+        return 0;
+    if (n->links <= 1 || n->inode == 0)
+        return n->size;
+    if (links_join(links, r->target, n, &link) != LINK_LEAD) {
+        links_followed(links, link);
+        return 0;
+    }
+    links_done(links, link, r->target, n->name, &st);
+    return n->size;
 }
 
 static int dir_fd_of(const struct walk_dir *dir)
@@ -77,7 +79,7 @@ static int entry(void *ctx, struct walk_dir *dir, const struct node *n, const ch
     if (!restore_selects(s->run, path))
         return n->type == NODE_DIR && restore_may_select_below(s->run, path) ? WALK_GO : WALK_PRUNE;
     s->files++;
-    uint64_t bytes = n->type == NODE_FILE && counts(s, n) ? n->size : 0;
+    uint64_t bytes = restore_bytes_of(s->run, s->links, n);
     s->bytes += bytes;
     struct stat st;
     int fd = dir_fd_of(dir);

@@ -14,7 +14,6 @@
 #include "engine/id_map.h"
 #include "engine/node_patch.h"
 #include "engine/parallel.h"
-#include "engine/reseal.h"
 #include "engine/tree_stack.h"
 
 struct salvage {
@@ -25,7 +24,6 @@ struct salvage {
     bool dry_run;
     const struct repair_snapshots_reporter *reporter;
     struct codec *codec;
-    struct resealer *resealer;
     struct sha256 *hash;
     struct bits intact;     /* trees (by position in the index) below which nothing is lost */
     struct id_map restored; /* lost trees that were stored once more */
@@ -51,8 +49,7 @@ struct salvage *salvage_new(struct repo *r, struct lock *lock, const struct bits
     buf_init(&s->text, TREE_MAX_BYTES);
     buf_init(&s->patch, TREE_MAX_BYTES);
     s->codec = codec_new(r, err);
-    s->resealer = s->codec != NULL ? resealer_new(r, err) : NULL;
-    if (s->resealer == NULL) {
+    if (s->codec == NULL) {
         salvage_free(s);
         return NULL;
     }
@@ -69,7 +66,6 @@ void salvage_free(struct salvage *s)
     buf_release(&s->text);
     buf_release(&s->patch);
     sha256_free(s->hash);
-    resealer_free(s->resealer);
     codec_free(s->codec);
     free(s);
 }
@@ -98,7 +94,7 @@ static int store_lost_tree(struct salvage *s, const struct id *id, struct err *e
     const unsigned char *sealed;
     if (s->dry_run || !id_map_put(&s->restored, id, 0))
         return 0;
-    if (resealer_seal(s->resealer, s->text.data, s->text.len, RESEAL_PLAIN, &blob, &sealed, err) != 0)
+    if (repo_seal_blob(s->codec, s->text.data, s->text.len, false, &blob, &sealed, err) != 0)
         return -1;
     return writer_sealed(s->writer, &blob, sealed, err);
 }

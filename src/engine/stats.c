@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "crypto/sha256.h"
 #include "engine/id_map.h"
-#include "engine/inode_paths.h"
+#include "sink/inode_paths.h"
 #include "engine/usage.h"
 #include "engine/walk.h"
 

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/interrupt.h"
 
 enum {
@@ -103,7 +105,8 @@ static char **make_environment(const char *const *additions)
         if (!is_replaced(*e, additions))
             *to++ = *e;
     for (const char *const *a = additions; *a != NULL; a++)
-        *to++ = (char *)(uintptr_t)*a; /* as in environ, nobody writes to it */
+        if (strchr(*a, '=') != NULL)
+            *to++ = (char *)(uintptr_t)*a; /* as in environ, nobody writes to it */
     *to = NULL;
     return env;
 }
@@ -117,10 +120,12 @@ static int set_files(posix_spawn_file_actions_t *files, const struct process_opt
         rc = posix_spawn_file_actions_adddup2(files, out_fd, STDOUT_FILENO);
     if (rc == 0 && err_fd >= 0)
         rc = posix_spawn_file_actions_adddup2(files, err_fd, STDERR_FILENO);
+    if (rc == 0 && o->directory != NULL)
+        rc = posix_spawn_file_actions_addchdir_np(files, o->directory);
     return rc;
 }
 
-static int set_attributes(posix_spawnattr_t *attributes, bool own_group)
+static int set_attributes(posix_spawnattr_t *attributes, const struct process_options *o)
 {
     sigset_t none, defaults;
     sigemptyset(&none);
@@ -131,16 +136,70 @@ static int set_attributes(posix_spawnattr_t *attributes, bool own_group)
     int rc = posix_spawnattr_setsigmask(attributes, &none);
     if (rc == 0)
         rc = posix_spawnattr_setsigdefault(attributes, &defaults);
-    if (rc == 0 && own_group) {
+    if (o->no_terminal) {
+        flags |= POSIX_SPAWN_SETSID; /* which makes a group of its own, too */
+    } else if (rc == 0 && !o->share_terminal) {
         flags |= POSIX_SPAWN_SETPGROUP;
         rc = posix_spawnattr_setpgroup(attributes, 0);
     }
     return rc == 0 ? posix_spawnattr_setflags(attributes, flags) : rc;
 }
 
+/* In the forked child: becomes what the options say, and then the program. Only what is safe between fork and exec.
+ * Returns, with errno, when it fails. */
+static void become(const struct process_options *o, char **env, int out_fd, int err_fd)
+{
+    const struct os_user *user = o->run_as;
+    sigset_t none;
+    sigemptyset(&none);
+    int in_fd = o->with_stdin ? o->stdin_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (in_fd < 0 || dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
+        (err_fd >= 0 && dup2(err_fd, STDERR_FILENO) < 0))
+        return;
+    if (in_fd == STDIN_FILENO && fcntl(in_fd, F_SETFD, 0) != 0) /* dup2 onto itself keeps close-on-exec */
+        return;
+    if (o->no_terminal ? setsid() < 0 : !o->share_terminal && setpgid(0, 0) != 0)
+        return;
+    if (setgroups(user->group_count, user->groups) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
+        setresuid(user->uid, user->uid, user->uid) != 0)
+        return;
+    if (o->directory != NULL && chdir(o->directory) != 0)
+        return;
+    signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execvpe(o->argv[0], o->argv, env);
+}
+
+/* As another user, which posix_spawn cannot do. 0 or an errno: the child sends its own through a pipe that a successful
+ * exec closes. */
+static int spawn_as(struct process *p, const struct process_options *o, int out_fd, int err_fd)
+{
+    int report[2], errnum = 0;
+    if (make_pipe(report) != 0)
+        return errno;
+    char **env = make_environment(o->environment);
+    p->pid = fork();
+    if (p->pid == 0) {
+        become(o, env, out_fd, err_fd);
+        errnum = errno;
+        (void)!write(report[1], &errnum, sizeof errnum);
+        _exit(127);
+    }
+    if (p->pid < 0)
+        errnum = errno;
+    free(env);
+    close(report[1]);
+    if (p->pid > 0 && os_read_full(report[0], &errnum, sizeof errnum) > 0)
+        (void)waitpid(p->pid, NULL, 0);
+    close(report[0]);
+    return errnum;
+}
+
 /* 0 or an errno. */
 static int spawn(struct process *p, const struct process_options *o, int out_fd, int err_fd)
 {
+    if (o->run_as != NULL)
+        return spawn_as(p, o, out_fd, err_fd);
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     int rc = posix_spawn_file_actions_init(&files);
@@ -150,7 +209,7 @@ static int spawn(struct process *p, const struct process_options *o, int out_fd,
     if (rc == 0) {
         rc = set_files(&files, o, out_fd, err_fd);
         if (rc == 0)
-            rc = set_attributes(&attributes, p->own_group);
+            rc = set_attributes(&attributes, o);
         char **env = make_environment(o->environment);
         if (rc == 0)
             rc = posix_spawnp(&p->pid, o->argv[0], &files, &attributes, o->argv, env);
@@ -166,7 +225,7 @@ static struct process *new_process(const struct process_options *o)
     struct process *p = mem_zalloc(sizeof *p);
     p->name = mem_strdup(o->argv[0]);
     p->pid_fd = p->out_fd = p->err_fd = -1;
-    p->own_group = !o->share_terminal;
+    p->own_group = !o->share_terminal || o->no_terminal;
     p->deadline_ns = o->timeout_ms == 0 ? UINT64_MAX : os_monotonic_ns() + o->timeout_ms * UINT64_C(1000000);
     p->grace_ms = o->grace_ms == 0 ? DEFAULT_GRACE_MS : o->grace_ms;
     buf_init(&p->words, (size_t)2 * PROCESS_STDERR_BYTES);

@@ -13,19 +13,24 @@
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
+#include "os/user.h"
 
 /* What is kept of standard error: the end. */
 enum { PROCESS_STDERR_BYTES = 8192 };
 
 struct process_options {
-    char *const *argv;              /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
-    const char *const *environment; /* "NAME=value", NULL-terminated: added to ours or instead of them; NULL: none */
-    bool with_stdin;                /* its standard input is stdin_fd, which stays the caller's; else /dev/null */
+    char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
+    /* "NAME=value": added to ours or instead of it; "NAME": ours is not passed on. NULL-terminated; NULL: none. */
+    const char *const *environment;
+    const char *directory;        /* its working directory; NULL: ours */
+    const struct os_user *run_as; /* NULL: our user. Else we must be root; groups too; the environment stays ours */
+    bool with_stdin;              /* its standard input is stdin_fd, which stays the caller's; else /dev/null */
     int stdin_fd;
     bool inherit_stderr; /* shown as it comes, instead of being kept for the message */
     /* Stays in our process group, so that it may ask on the terminal; what it starts itself is then not stopped with
      * it. Else it leads a group of its own, which is stopped as a whole. */
     bool share_terminal;
+    bool no_terminal;    /* a session of its own: nothing it starts can ask on our terminal */
     uint64_t timeout_ms; /* for all of it, from the start; 0: none */
     uint64_t grace_ms;   /* between SIGTERM and SIGKILL when it has to be stopped; 0: 2000 */
 };

@@ -385,34 +385,64 @@ static void find_contents(struct search *s)
     }
     for (size_t i = 0; i < h->roots.count; i++)
         add_root_contents(s, h->roots.items[i]);
-    add_old_workspace(s);
+}
+
+static int search_begin(struct search *s, struct agent_home *out, struct err *err)
+{
+    *out = (struct agent_home){0};
+    *s = (struct search){.home = out, .os_home = os_path_expand_home("~")};
+    const char *given = getenv("OPENCLAW_HOME");
+    s->user_home = mem_strdup(s->os_home);
+    if (given == NULL || *given == '\0')
+        return 0;
+    char *home;
+    int rc = variable_path(s, "OPENCLAW_HOME", &home, err);
+    if (home != NULL) {
+        free(s->user_home);
+        s->user_home = home;
+    }
+    return rc;
+}
+
+static int search_end(struct search *s, int rc)
+{
+    if (rc != 0)
+        agent_home_release(s->home);
+    strlist_release(&s->configs);
+    free(s->user_home);
+    free(s->os_home);
+    return rc;
 }
 
 int agent_home_find(struct agent_home *out, struct err *err)
 {
-    *out = (struct agent_home){0};
-    struct search s = {.home = out, .os_home = os_path_expand_home("~")};
-    const char *given = getenv("OPENCLAW_HOME");
-    int rc = 0;
-    s.user_home = mem_strdup(s.os_home);
-    if (given != NULL && *given != '\0') {
-        char *home;
-        rc = variable_path(&s, "OPENCLAW_HOME", &home, err);
-        if (home != NULL) {
-            free(s.user_home);
-            s.user_home = home;
-        }
-    }
+    struct search s;
+    int rc = search_begin(&s, out, err);
     if (rc == 0)
         rc = find_roots(&s, err);
-    if (rc == 0)
+    if (rc == 0) {
         find_contents(&s);
-    else
-        agent_home_release(out);
-    strlist_release(&s.configs);
-    free(s.user_home);
-    free(s.os_home);
-    return rc;
+        add_old_workspace(&s);
+    }
+    return search_end(&s, rc);
+}
+
+int agent_home_at(const char *path, struct agent_home *out, struct err *err)
+{
+    struct search s;
+    int rc = search_begin(&s, out, err);
+    if (rc == 0) {
+        add_root(&s, path);
+        find_contents(&s);
+    }
+    return search_end(&s, rc);
+}
+
+bool agent_home_is(const char *path)
+{
+    char *config = config_in(path);
+    free(config);
+    return config != NULL;
 }
 
 void agent_home_release(struct agent_home *h)

@@ -9,8 +9,10 @@
  * files; writes nothing.
  */
 #pragma once
+#include <stdbool.h>
 #include "base/err.h"
 #include "base/strlist.h"
+#include "source/filter.h"
 
 struct agent_home {
     /* State directories, absolute, without symlinks. Where there is only a configuration file: that file. */
@@ -26,6 +28,11 @@ struct agent_home {
 /* 0 also when there is none (roots is then empty). What is missing or cannot be parsed becomes a note. ERR_IO when the
  * working directory cannot be found and a variable holds a relative path. */
 int agent_home_find(struct agent_home *out, struct err *err);
+/* The one at this path and nothing else: a state directory, which becomes the only root, and what belongs to it. A path
+ * that is not there is no root. */
+int agent_home_at(const char *path, struct agent_home *out, struct err *err);
+/* Does a configuration of an agent lie in this directory? */
+bool agent_home_is(const char *path);
 void agent_home_release(struct agent_home *h);
 
 /* The patterns (source/filter.h) that keep rebuildable caches, locks, editor temporaries and .ssh out of a home's
@@ -39,3 +46,6 @@ extern const struct agent_exclude AGENT_EXCLUDES[];
  * takes that back. Never matches a workspace, an agent directory or what is in it, lock files of packages (yarn.lock …)
  * included. */
 void agent_home_excludes(const struct agent_home *h, struct strlist *out);
+/* What in a state directory grows at its end with every turn of the agent (sessions, run logs), added to the filter:
+ * for files_options.fine_cut. */
+void agent_home_growing(const struct agent_home *h, struct filter *out);

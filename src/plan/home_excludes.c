@@ -1,5 +1,5 @@
 /*
- * What is left out of an agent home's backup.
+ * What is left out of an agent home's backup, and what in it grows.
  *
  * The rule for everything here: nothing is left out that somebody may have made. So names that only OpenClaw gives a
  * meaning (cache/, tools/, *.lock) count in a state directory alone, and never for a workspace: there, Cargo.lock and
@@ -202,4 +202,20 @@ void agent_home_excludes(const struct agent_home *h, struct strlist *out)
             add_rebuildable(h, root, REBUILDABLE_NEW[n], out);
     }
     add_locks(h, out);
+}
+
+/* ---- what grows */
+
+static const char *const GROWING[] = {"/agents/*/sessions/*.jsonl", "/sessions/*.jsonl", "/cron/runs/*.jsonl",
+                                      "/subagents/**/*.jsonl",      "/logs/**/*.jsonl",  "/logs/**/*.log"};
+
+void agent_home_growing(const struct agent_home *h, struct filter *out)
+{
+    struct strlist patterns = {0};
+    for (size_t i = 0; i < h->roots.count; i++)
+        for (size_t k = 0; k < COUNT(GROWING); k++)
+            add(&patterns, "", h->roots.items[i], GROWING[k]);
+    for (size_t i = 0; i < patterns.count; i++)
+        filter_add(out, patterns.items[i], false, NULL); /* only malformed patterns fail */
+    strlist_release(&patterns);
 }

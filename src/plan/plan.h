@@ -1,6 +1,6 @@
 /*
  * The plan: what clawback.yaml says, checked and complete. Paths are absolute, "~" expanded. Everything a struct here
- * points to belongs to the plan, until plan_free().
+ * points to belongs to the plan, until plan_free(), and is for reading: its lists cannot grow.
  *
  * Reading and checking: plan/config.h.
  */
@@ -112,7 +112,7 @@ struct plan {
     struct plan_hooks hooks; /* around the whole run */
     unsigned cpus;
     uint64_t limit_read_bytes_per_s;
-    void *owned; /* config.c's */
+    void *owned; /* config.c's: a struct arena, or NULL */
 };
 
 const struct plan_destination *plan_destination_find(const struct plan *p, const char *name); /* NULL: none */

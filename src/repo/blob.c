@@ -1,4 +1,4 @@
-/* Reading blobs, trees and pack headers. */
+/* Sealing blobs, and reading blobs, trees and pack headers. */
 #include "repo/repo.h"
 
 #include <endian.h>
@@ -90,6 +90,41 @@ int repo_load_blob(struct repo *r, struct codec *c, enum blob_type type, const s
     if (repo_load_blob_at(r, c, &place, out, err) == 0 || load_other_copy(r, c, &e, out) == 0)
         return 0;
     return -1;
+}
+
+/* Encrypts content into c->stored, where it may lie already, behind the place of the IV. */
+static int seal(struct codec *c, const void *content, size_t len, size_t raw_length, struct pack_blob *blob,
+                const unsigned char **sealed_out, struct err *err)
+{
+    if (len > UINT32_MAX - CIPHER_OVERHEAD_BYTES || raw_length > UINT32_MAX)
+        return err_set(err, ERR_UNSUPPORTED, "a blob of %zu bytes is more than the format can hold", len);
+    blob->length = (uint32_t)(len + CIPHER_OVERHEAD_BYTES);
+    blob->raw_length = (uint32_t)raw_length;
+    *sealed_out = c->stored.data;
+    return cipher_seal(c->cipher, content, len, c->stored.data, err);
+}
+
+int repo_seal_content(struct codec *c, const void *content, size_t len, uint32_t raw_length, struct pack_blob *blob,
+                      const unsigned char **sealed_out, struct err *err)
+{
+    buf_clear(&c->stored);
+    buf_reserve(&c->stored, len + CIPHER_OVERHEAD_BYTES);
+    return seal(c, content, len, raw_length, blob, sealed_out, err);
+}
+
+int repo_seal_blob(struct codec *c, const void *plain, size_t len, bool always, struct pack_blob *blob,
+                   const unsigned char **sealed_out, struct err *err)
+{
+    bool compress = len > 0 && (c->compress_data || (c->version2 && blob->type == BLOB_TREE));
+    size_t compressed;
+    if (!compress)
+        return repo_seal_content(c, plain, len, 0, blob, sealed_out, err);
+    buf_clear(&c->stored);
+    unsigned char *frame = buf_reserve(&c->stored, codec_bound(len) + CIPHER_OVERHEAD_BYTES) + CIPHER_IV_BYTES;
+    if (codec_compress(c, plain, len, frame, codec_bound(len), &compressed, err) != 0)
+        return -1;
+    return always || compressed < len ? seal(c, frame, compressed, len, blob, sealed_out, err)
+                                      : seal(c, plain, len, 0, blob, sealed_out, err);
 }
 
 int repo_load_tree(struct repo *r, struct codec *c, const struct id *id, struct buf *json, struct tree *out,

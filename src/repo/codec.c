@@ -22,7 +22,6 @@ struct codec *codec_new(const struct repo *r, struct err *err)
     c->version2 = r->config.version >= 2;
     c->compress_data = c->version2 && r->options.compression != REPO_COMPRESSION_OFF;
     buf_init(&c->stored, SIZE_MAX / 2);
-    buf_init(&c->plain, SIZE_MAX / 2);
     return c;
 }
 
@@ -35,7 +34,6 @@ void codec_free(struct codec *c)
     ZSTD_freeCCtx(c->compressor);
     ZSTD_freeDCtx(c->decompressor);
     buf_release(&c->stored);
-    buf_release(&c->plain);
     free(c);
 }
 

@@ -17,7 +17,6 @@ struct codec {
     bool compress_data; /* version 2 and not "off"; trees and unpacked files are always compressed in version 2 */
     bool version2;
     struct buf stored; /* bytes as they are in the store */
-    struct buf plain;
 };
 
 /* Compresses p into out (out_cap at least codec_bound(len)); the frame carries its content size. Returns the frame's

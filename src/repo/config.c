@@ -35,7 +35,7 @@ static void find_other_rules(const json_t *doc, struct repo_config *out)
     out->read_only = out->read_only_why != NULL;
 }
 
-int config_decode(const char *json, size_t len, struct repo_config *out, struct err *err)
+int repo_config_decode(const char *json, size_t len, struct repo_config *out, struct err *err)
 {
     json_t *doc = json_loadb(json, len, 0, NULL);
     int rc = -1;
@@ -60,7 +60,7 @@ int config_decode(const char *json, size_t len, struct repo_config *out, struct 
     return rc;
 }
 
-int config_load(struct store *store, const struct cipher_key *key, struct repo_config *out, struct err *err)
+int repo_config_load(struct store *store, const struct cipher_key *key, struct repo_config *out, struct err *err)
 {
     struct buf stored;
     buf_init(&stored, CONFIG_MAX_BYTES);
@@ -73,7 +73,8 @@ int config_load(struct store *store, const struct cipher_key *key, struct repo_c
     }
     cipher = cipher_new(key, err);
     if (cipher == NULL || cipher_open(cipher, stored.data, stored.len, stored.data + CIPHER_IV_BYTES, err) != 0 ||
-        config_decode((const char *)stored.data + CIPHER_IV_BYTES, stored.len - CIPHER_OVERHEAD_BYTES, out, err) != 0)
+        repo_config_decode((const char *)stored.data + CIPHER_IV_BYTES, stored.len - CIPHER_OVERHEAD_BYTES, out, err) !=
+            0)
         rc = err_wrap(err, "cannot read the configuration of '%s'", store->location);
 out:
     cipher_free(cipher);
@@ -81,7 +82,8 @@ out:
     return rc;
 }
 
-int config_save(struct store *store, const struct cipher_key *key, const struct repo_config *config, struct err *err)
+int repo_config_save(struct store *store, const struct cipher_key *key, const struct repo_config *config,
+                     struct err *err)
 {
     char hex[ID_HEX_BYTES];
     char *json = mem_printf("{\"version\":%u,\"id\":\"%s\",\"chunker_polynomial\":\"%" PRIx64 "\"}", config->version,

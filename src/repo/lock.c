@@ -28,6 +28,7 @@ struct lock {
     struct repo *repo;
     struct codec *codec; /* the refresher's, once it runs */
     bool exclusive, confirmed;
+    bool took_reserve; /* for the lock's file: to be retaken when that goes */
     uint64_t begun_ns;
     struct id id;
     _Atomic uint64_t refreshed_ns;
@@ -163,9 +164,14 @@ static int try_begin(struct lock *l, struct err *err)
         return -1;
     int rc = write_lock(l, &l->id, &this);
     /* On a full disk forget and prune need a lock before they can make room, and restore needs one too. */
-    if (rc != 0 && this.code == ERR_NO_SPACE && store_reserve_give_up(l->repo->store))
+    if (rc != 0 && this.code == ERR_NO_SPACE && store_reserve_give_up(l->repo->store)) {
+        l->took_reserve = true;
         rc = write_lock(l, &l->id, &this);
+    }
     if (rc != 0) {
+        if (this.code == ERR_NO_SPACE)
+            err_advise(&this,
+                       "remove something else from the repository's disk: not even a lock of 200 bytes fits there");
         if (err != NULL)
             *err = this;
         return -1;
@@ -250,12 +256,25 @@ static struct lock *lock_new(struct repo *r, bool exclusive, struct err *err)
     return l;
 }
 
+/* Its file is gone, if there was one. */
 static void lock_free(struct lock *l)
 {
+    if (l->took_reserve)
+        store_reserve_retake(l->repo->store);
     pthread_cond_destroy(&l->wake);
     pthread_mutex_destroy(&l->mutex);
     codec_free(l->codec);
     free(l);
+}
+
+/* Half of it to all of it, by chance: those who wait for the same lock, or took each other's for a conflict, must not
+ * meet again and again. */
+static uint64_t jittered(uint64_t pause_ms)
+{
+    uint64_t random = 0;
+    if (pause_ms < 2 || crypto_random(&random, sizeof random, NULL) != 0)
+        return pause_ms;
+    return pause_ms - random % (pause_ms / 2);
 }
 
 /* Repeats `attempt` while somebody else holds the repository and time is left. */
@@ -272,7 +291,7 @@ static int retry(struct lock *l, int (*attempt)(struct lock *, struct err *), ui
                 *err = this;
             return -1;
         }
-        os_sleep_ms(pause < retry_ms - passed ? pause : retry_ms - passed);
+        os_sleep_ms(jittered(pause < retry_ms - passed ? pause : retry_ms - passed));
         pause = pause * 2 < RETRY_MS_MAX ? pause * 2 : RETRY_MS_MAX;
     }
     return 0;

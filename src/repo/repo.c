@@ -22,7 +22,7 @@ int repo_init(struct store *store, const char *passphrase, unsigned version, uin
         cipher_key_generate(&master, err) == 0 && store_create(store, err) == 0 &&
         key_add(store, &master, passphrase, NULL, NULL, &key_id, err) == 0)
         /* The configuration comes last: what has one is a repository, and is whole. */
-        rc = config_save(store, &master, &config, err);
+        rc = repo_config_save(store, &master, &config, err);
     if (rc == 0)
         store_reserve_keep(store);
     mem_wipe(&master, sizeof master);
@@ -61,7 +61,7 @@ int repo_open(struct repo **out, struct store *store, const char *passphrase, co
         goto fail;
     }
     if (key_open_any(store, passphrase, &r->key, &r->key_id, err) != 0 ||
-        config_load(store, &r->key, &r->config, err) != 0)
+        repo_config_load(store, &r->key, &r->config, err) != 0)
         goto fail;
     r->cache_dir = cache_folder(options->cache_dir, &r->config.id);
     r->options.cache_dir = NULL; /* the caller's string need not live on */

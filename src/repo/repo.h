@@ -111,10 +111,18 @@ int repo_load_blob(struct repo *r, struct codec *c, enum blob_type type, const s
 /* The same from a known place. */
 int repo_load_blob_at(struct repo *r, struct codec *c, const struct blob_place *place, struct buf *out,
                       struct err *err);
-/* Decrypts, decompresses and verifies stored bytes that the caller has read from a pack (place->length of them). The
- * stored bytes are overwritten. */
+/* Decrypts, decompresses and verifies stored bytes that the caller has read from a pack (place->length of them). From
+ * stored + CIPHER_IV_BYTES on they are overwritten by what was encrypted: the content as it is compressed. */
 int repo_open_blob(struct repo *r, struct codec *c, const struct blob_place *place, unsigned char *stored,
                    struct buf *out, struct err *err);
+/* Compresses (where the version, --compression and the type ask for it; only when that makes it shorter, unless
+ * `always`) and encrypts. blob->type is given; length and raw_length are filled
+ * in. *sealed_out is the codec's until its next use. ERR_UNSUPPORTED when it is too large for the format. */
+int repo_seal_blob(struct codec *c, const void *plain, size_t len, bool always, struct pack_blob *blob,
+                   const unsigned char **sealed_out, struct err *err);
+/* The same for what is compressed already, from raw_length bytes (0: it is not). */
+int repo_seal_content(struct codec *c, const void *content, size_t len, uint32_t raw_length, struct pack_blob *blob,
+                      const unsigned char **sealed_out, struct err *err);
 /* Loads and parses a tree. `json` receives the text (it must outlive the tree where node.raw is used). */
 int repo_load_tree(struct repo *r, struct codec *c, const struct id *id, struct buf *json, struct tree *out,
                    struct err *err);
@@ -129,6 +137,8 @@ struct snapshot_list {
     struct snapshot *items; /* sorted by time, oldest first */
     size_t count;
 };
+/* *out is released by the caller. ERR_NOT_FOUND, ERR_CORRUPT. */
+int repo_load_snapshot(struct repo *r, const struct id *id, struct snapshot *out, struct err *err);
 /* Every readable snapshot. Each broken one is an error unless `broken` is given, which then collects messages. */
 int repo_load_snapshots(struct repo *r, struct snapshot_list *out, struct strlist *broken, struct err *err);
 void snapshot_list_release(struct snapshot_list *l);

@@ -78,6 +78,19 @@ static int load_one(struct repo *r, struct codec *c, const struct id *id, struct
     return 0;
 }
 
+int repo_load_snapshot(struct repo *r, const struct id *id, struct snapshot *out, struct err *err)
+{
+    struct buf json;
+    struct codec *c = codec_new(r, err);
+    if (c == NULL)
+        return -1;
+    buf_init(&json, REPO_UNPACKED_MAX_BYTES);
+    int rc = load_one(r, c, id, &json, out, err);
+    buf_release(&json);
+    codec_free(c);
+    return rc;
+}
+
 static int compare_snapshots(const void *a, const void *b)
 {
     const struct snapshot *x = a, *y = b;

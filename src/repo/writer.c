@@ -365,31 +365,6 @@ static void *finisher_main(void *arg)
  * Putting blobs.
  */
 
-/* Compresses and seals into c->stored; fills in blob's lengths. */
-static int seal_blob(struct codec *c, const void *p, size_t len, struct pack_blob *blob, struct err *err)
-{
-    bool compress = len > 0 && (c->compress_data || (c->version2 && blob->type == BLOB_TREE));
-    buf_clear(&c->stored);
-    unsigned char *out = buf_reserve(&c->stored, codec_bound(len) + CIPHER_OVERHEAD_BYTES);
-    const void *plain = p;
-    size_t plain_len = len;
-    blob->raw_length = 0;
-    if (compress) {
-        size_t compressed;
-        if (codec_compress(c, p, len, out + CIPHER_IV_BYTES, codec_bound(len), &compressed, err) != 0)
-            return -1;
-        if (compressed < len) {
-            plain = out + CIPHER_IV_BYTES;
-            plain_len = compressed;
-            blob->raw_length = (uint32_t)len;
-        }
-    }
-    if (plain_len > UINT32_MAX - CIPHER_OVERHEAD_BYTES)
-        return err_set(err, ERR_UNSUPPORTED, "a blob of %zu bytes is more than the format can hold", len);
-    blob->length = (uint32_t)(plain_len + CIPHER_OVERHEAD_BYTES);
-    return cipher_seal(c->cipher, plain, plain_len, out, err);
-}
-
 static void count_blob(struct writer *w, const struct pack_blob *blob, size_t len)
 {
     pthread_mutex_lock(&w->mutex);
@@ -410,6 +385,7 @@ int writer_blob(struct writer *w, struct codec *c, enum blob_type type, const vo
 {
     struct err this;
     struct pack_blob blob = {.type = type};
+    const unsigned char *sealed;
     if (put != NULL)
         *put = (struct writer_put){0};
     if (len > UINT32_MAX)
@@ -420,7 +396,8 @@ int writer_blob(struct writer *w, struct codec *c, enum blob_type type, const vo
     if (!index_claim(w->repo->index, type, id_out))
         return 0;
     blob.id = *id_out;
-    if (seal_blob(c, p, len, &blob, &this) != 0 || (!w->dry_run && append_blob(w, &blob, c->stored.data, &this) != 0)) {
+    if (repo_seal_blob(c, p, len, false, &blob, &sealed, &this) != 0 ||
+        (!w->dry_run && append_blob(w, &blob, sealed, &this) != 0)) {
         if (err != NULL)
             *err = this;
         return fail(w, &this);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "os/clock.h"
 #include "os/interrupt.h"
 
 /*
@@ -44,7 +45,7 @@ struct file_store {
     struct backup_progress *progress;
     file_done_fn *done;
     void *ctx;
-    struct chunker format, fine;
+    struct chunker format, fine[CHUNKER_FINE_LEVELS];
     size_t buffer_bytes;
 
     pthread_mutex_t mutex; /* guards all below */
@@ -106,6 +107,15 @@ static int start_workers(struct file_store *fs, unsigned count, struct err *err)
     return rc < 0 ? -1 : 0;
 }
 
+static int init_chunkers(struct file_store *fs, struct err *err)
+{
+    uint64_t polynomial = fs->repo->config.polynomial;
+    int rc = chunker_init(&fs->format, polynomial, &CHUNKER_FORMAT, err);
+    for (unsigned level = 0; rc == 0 && level < CHUNKER_FINE_LEVELS; level++)
+        rc = chunker_init(&fs->fine[level], polynomial, &CHUNKER_FINE[level], err);
+    return rc;
+}
+
 struct file_store *file_store_new(struct repo *r, struct writer *w, const struct sink_reporter *reporter,
                                   struct backup_progress *progress, file_done_fn *done, void *ctx, struct err *err)
 {
@@ -120,9 +130,7 @@ struct file_store *file_store_new(struct repo *r, struct writer *w, const struct
     pthread_mutex_init(&fs->mutex, NULL);
     pthread_cond_init(&fs->work, NULL);
     pthread_cond_init(&fs->changed, NULL);
-    if (chunker_init(&fs->format, r->config.polynomial, &CHUNKER_FORMAT, err) != 0 ||
-        chunker_init(&fs->fine, r->config.polynomial, &CHUNKER_FINE, err) != 0 ||
-        start_workers(fs, r->options.threads, err) != 0) {
+    if (init_chunkers(fs, err) != 0 || start_workers(fs, r->options.threads, err) != 0) {
         file_store_free(fs);
         return NULL;
     }
@@ -151,8 +159,12 @@ static bool has_failed(struct file_store *fs)
  * Batches.
  */
 
-static void note_done(struct file_store *fs, struct file_task *t, size_t bytes)
+static void note_done(struct file_store *fs, struct file_task *t, size_t bytes, const struct writer_put *put)
 {
+    if (put->is_new) {
+        atomic_fetch_add_explicit(&t->new_bytes, bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&t->new_stored_bytes, put->stored_bytes, memory_order_relaxed);
+    }
     atomic_fetch_add_explicit(&t->done_bytes, bytes, memory_order_relaxed);
     atomic_fetch_add_explicit(&fs->progress->bytes_done, bytes, memory_order_relaxed);
 }
@@ -161,15 +173,16 @@ static void note_done(struct file_store *fs, struct file_task *t, size_t bytes)
 static void store_batch(struct file_store *fs, struct codec *codec, struct batch *b)
 {
     struct id ids[BATCH_CHUNKS_MAX];
+    struct writer_put put;
     struct err err;
     const unsigned char *p = b->data;
     for (size_t i = 0; i < b->count; i++) {
-        if (writer_blob(fs->writer, codec, BLOB_DATA, p, b->lengths[i], &ids[i], NULL, &err) != 0) {
+        if (writer_blob(fs->writer, codec, BLOB_DATA, p, b->lengths[i], &ids[i], &put, &err) != 0) {
             file_store_fail(fs, &err);
             return;
         }
         p += b->lengths[i];
-        note_done(fs, b->task, b->lengths[i]);
+        note_done(fs, b->task, b->lengths[i], &put);
     }
     pthread_mutex_lock(&fs->mutex);
     memcpy(b->task->ids + b->first_slot, ids, b->count * sizeof *ids);
@@ -259,9 +272,13 @@ struct reading {
     bool at_end;
 };
 
+/* For the chunk that begins at r->start. */
 static const struct chunker *chunker_of(const struct reading *r)
 {
-    return r->stream.cut == SINK_CUT_FINE ? &r->w->fs->fine : &r->w->fs->format;
+    const struct file_store *fs = r->w->fs;
+    if (r->stream.cut != SINK_CUT_FINE)
+        return &fs->format;
+    return &fs->fine[chunker_fine_level(r->task->bytes - (r->end - r->start))];
 }
 
 /* The length of the next chunk in the buffer; 0: read more first. */
@@ -302,6 +319,7 @@ static bool all_zero(const unsigned char *p, size_t len)
 static int store_zero_chunk(struct reading *r, size_t bytes)
 {
     struct file_store *fs = r->w->fs;
+    struct writer_put put = {0};
     struct err err;
     struct id id;
     pthread_mutex_lock(&fs->mutex);
@@ -310,7 +328,7 @@ static int store_zero_chunk(struct reading *r, size_t bytes)
     pthread_mutex_unlock(&fs->mutex);
     if (!known) {
         unsigned char *zeros = mem_zalloc(bytes);
-        int rc = writer_blob(fs->writer, r->w->codec, BLOB_DATA, zeros, bytes, &id, NULL, &err);
+        int rc = writer_blob(fs->writer, r->w->codec, BLOB_DATA, zeros, bytes, &id, &put, &err);
         free(zeros);
         if (rc != 0) {
             file_store_fail(fs, &err);
@@ -324,7 +342,7 @@ static int store_zero_chunk(struct reading *r, size_t bytes)
     fs->zero_id = id;
     r->task->ids[slot] = id;
     pthread_mutex_unlock(&fs->mutex);
-    note_done(fs, r->task, bytes);
+    note_done(fs, r->task, bytes, &put);
     return 0;
 }
 
@@ -436,6 +454,7 @@ static enum file_outcome read_file(struct worker *w, struct file_task *t)
 static void do_file(struct worker *w, struct file_task *t)
 {
     struct err err;
+    t->began_ns = os_monotonic_ns();
     enum file_outcome outcome = has_failed(w->fs) ? FILE_DROPPED : read_file(w, t);
     if (w->fs->done(w->fs->ctx, t, outcome, w->codec, &err) != 0)
         file_store_fail(w->fs, &err);

@@ -18,6 +18,8 @@ struct file_task {
     size_t outstanding;          /* batches of it that other workers have */
     uint64_t bytes;              /* out: read */
     _Atomic uint64_t done_bytes; /* stored, or known to be */
+    uint64_t began_ns;
+    _Atomic uint64_t new_bytes, new_stored_bytes; /* of its blobs that were new: before compression, as stored */
 };
 
 enum file_outcome {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "os/clock.h"
 #include "repo/tree_ahead.h"
 #include "sink/file_store.h"
 
@@ -28,6 +29,7 @@ struct frame {
     const struct tree *old; /* the parent snapshot's tree; NULL: none */
     size_t cursor;          /* into old->nodes: names come in order on both sides */
     bool same;
+    uint64_t began_ns;
 };
 
 struct repo_sink {
@@ -46,6 +48,7 @@ struct repo_sink {
     struct snapshot_summary summary;
     struct id root;
     bool root_stored;
+    uint64_t pushed_files, pushed_bytes; /* the pushing thread's */
 };
 
 enum { AHEAD_BUDGET_BYTES = 8 << 20 };
@@ -60,6 +63,7 @@ static struct frame *frame_new(struct repo_sink *s, struct frame *up, struct nod
     f->up = up;
     f->dir = dir;
     f->pending = 1;
+    f->began_ns = os_monotonic_ns();
     arena_init(&f->arena);
     arena_init(&f->contents);
     pthread_mutex_lock(&s->mutex);
@@ -134,12 +138,54 @@ struct sink *repo_sink_base(struct repo_sink *s)
 }
 
 /*
+ * Telling who listens.
+ */
+
+enum { ITEM_PATH_BYTES = 64 << 20 };
+
+/* The names of the directories down to and including this one, each with a slash behind it. */
+static void append_path(const struct frame *f, struct buf *out)
+{
+    const struct frame **chain = NULL;
+    size_t depth = 0;
+    for (const struct frame *up = f; up->dir != NULL; up = up->up)
+        depth++;
+    chain = mem_array(NULL, depth + 1, sizeof *chain);
+    for (size_t i = depth; i > 0; i--, f = f->up)
+        chain[i - 1] = f;
+    buf_append_byte(out, '/');
+    for (size_t i = 0; i < depth; i++) {
+        buf_append(out, chain[i]->dir->name, chain[i]->dir->name_len);
+        buf_append_byte(out, '/');
+    }
+    free(chain);
+}
+
+/* A file's name, or NULL for the directory itself. */
+static void tell(struct repo_sink *s, const struct frame *f, const struct node *file, struct backup_item *item)
+{
+    const struct backup_listener *l = s->progress->listener;
+    struct buf path;
+    if (l == NULL)
+        return;
+    buf_init(&path, ITEM_PATH_BYTES);
+    append_path(f, &path);
+    if (file != NULL)
+        buf_append(&path, file->name, file->name_len);
+    item->path = buf_cstr(&path);
+    l->item(l->ctx, item);
+    buf_release(&path);
+}
+
+/*
  * Finishing directories.
  */
 
-static int store_tree(struct repo_sink *s, struct frame *f, struct codec *codec, struct id *id_out, struct err *err)
+static int store_tree(struct repo_sink *s, struct frame *f, struct codec *codec, struct id *id_out,
+                      struct backup_item *item, struct err *err)
 {
     struct buf json;
+    struct writer_put put = {0};
     bool first = true;
     buf_init(&json, TREE_MAX_BYTES);
     tree_encode_begin(&json);
@@ -152,22 +198,24 @@ static int store_tree(struct repo_sink *s, struct frame *f, struct codec *codec,
     tree_encode_end(&json);
     int rc = json.overflow
                  ? err_set(err, ERR_UNSUPPORTED, "a directory with %zu entries is more than a tree can hold", f->count)
-                 : writer_blob(s->writer, codec, BLOB_TREE, json.data, json.len, id_out, NULL, err);
+                 : writer_blob(s->writer, codec, BLOB_TREE, json.data, json.len, id_out, &put, err);
+    item->tree_bytes = put.is_new ? json.len : 0;
+    item->tree_stored_bytes = put.stored_bytes;
     buf_release(&json);
     return rc;
 }
 
-static void count_dir(struct repo_sink *s, const struct frame *f, const struct id *id)
+static void count_dir(struct repo_sink *s, const struct frame *f, const struct id *id, struct backup_item *item)
 {
+    bool unchanged =
+        f->was != NULL && f->was->has_subtree && id_equal(&f->was->subtree, id) && node_metadata_equal(f->was, f->dir);
+    item->action = f->was == NULL ? BACKUP_NEW : unchanged ? BACKUP_UNCHANGED : BACKUP_MODIFIED;
+    item->duration_ns = unchanged ? 0 : os_monotonic_ns() - f->began_ns;
     pthread_mutex_lock(&s->mutex);
-    if (f->was == NULL)
-        s->summary.dirs_new++;
-    else if (f->was->has_subtree && id_equal(&f->was->subtree, id) && node_metadata_equal(f->was, f->dir))
-        s->summary.dirs_unmodified++;
-    else
-        s->summary.dirs_changed++;
+    *(f->was == NULL ? &s->summary.dirs_new : unchanged ? &s->summary.dirs_unmodified : &s->summary.dirs_changed) += 1;
     pthread_mutex_unlock(&s->mutex);
     atomic_fetch_add_explicit(&s->progress->dirs_done, 1, memory_order_relaxed);
+    tell(s, f, NULL, item);
 }
 
 /* Lowers the count of what a frame waits for; true when nothing is left. */
@@ -185,16 +233,17 @@ static int complete_frames(struct repo_sink *s, struct frame *f, struct codec *c
     while (frame_settled(s, f)) {
         struct id id;
         struct frame *up = f->up;
+        struct backup_item item = {0};
         if (f->same && f->old != NULL && f->count == f->old->count && f->ahead != NULL)
             id = *ahead_tree_id(f->ahead);
-        else if (store_tree(s, f, codec, &id, err) != 0)
+        else if (store_tree(s, f, codec, &id, &item, err) != 0)
             return -1;
         if (up == NULL) {
             s->root = id;
             s->root_stored = true;
             return 0; /* repo_sink_free frees the root */
         }
-        count_dir(s, f, &id);
+        count_dir(s, f, &id, &item);
         f->dir->subtree = id;
         f->dir->has_subtree = true;
         pthread_mutex_lock(&s->mutex);
@@ -343,6 +392,8 @@ static int push_file(struct repo_sink *s, const struct node *node, const char *p
     const struct node *was = old_node(f, node->name, node->name_len);
     if (was != NULL && was->type != NODE_FILE)
         was = NULL;
+    s->pushed_files++;
+    s->pushed_bytes += node->size;
     struct node *copy = frame_append(f, node);
     if (s->options.force || content->always || !looks_unchanged(s, was, node, content) || !has_all_blobs(s, was))
         return submit_file(s, copy, was, path, content, err);
@@ -360,6 +411,7 @@ static int push_file(struct repo_sink *s, const struct node *node, const char *p
         mark_different(s, f);
     count_file(s, &s->summary.files_unmodified, copy->size);
     atomic_fetch_add_explicit(&s->progress->bytes_done, copy->size, memory_order_relaxed);
+    tell(s, f, copy, &(struct backup_item){.action = BACKUP_UNCHANGED});
     return 0;
 }
 
@@ -421,12 +473,21 @@ static int file_done(void *ctx, struct file_task *task, enum file_outcome outcom
                    : same      ? &s->summary.files_unmodified
                                : &s->summary.files_changed,
                    task->bytes);
+        tell(s, f, node,
+             &(struct backup_item){.action = was == NULL ? BACKUP_NEW
+                                             : same      ? BACKUP_UNCHANGED
+                                                         : BACKUP_MODIFIED,
+                                   .duration_ns = os_monotonic_ns() - task->began_ns,
+                                   .data_bytes = atomic_load(&task->new_bytes),
+                                   .data_stored_bytes = atomic_load(&task->new_stored_bytes)});
     }
     return complete_frames(s, f, codec, err);
 }
 
 int repo_sink_finish(struct repo_sink *s, struct id *root_out, struct err *err)
 {
+    if (s->progress->listener != NULL)
+        s->progress->listener->walked(s->progress->listener->ctx, s->pushed_files, s->pushed_bytes);
     if (complete_frames(s, s->top, s->codec, err) != 0)
         return -1;
     if (file_store_wait(s->files, err) != 0)

@@ -17,9 +17,11 @@ struct command {
     struct sink_content content;
     char **argv;
     uint64_t timeout_ms;
+    bool refuse_empty;
 };
 
 struct command_stream {
+    const struct command *command;
     struct process *process;
     uint64_t bytes;
     bool ended; /* its output is at its end, and it exited with 0 */
@@ -39,6 +41,8 @@ static int64_t command_read(void *state, void *p, size_t cap, struct err *err)
     /* The end of the output: only now it is known whether it was all. */
     if (process_wait(s->process, err) != 0)
         return -1;
+    if (s->bytes == 0 && s->command->refuse_empty)
+        return err_set(err, ERR_FAILED, "command '%s' wrote nothing", s->command->argv[0]);
     s->ended = true;
     return n;
 }
@@ -78,6 +82,7 @@ static int command_open(void *ctx, unsigned attempt, struct node *node, struct s
         return -1;
     }
     struct command_stream *s = mem_zalloc(sizeof *s);
+    s->command = c;
     s->process = process;
     *out = (struct sink_stream){
         .state = s, .cut = SINK_CUT_FINE, .read = command_read, .finish = command_finish, .close = command_close};
@@ -106,6 +111,13 @@ struct sink_content *command_content_new(char *const *argv, uint64_t timeout_ms)
     c->timeout_ms = timeout_ms;
     c->content = (struct sink_content){.ctx = c, .always = true, .open = command_open, .release = command_release};
     return &c->content;
+}
+
+struct sink_content *command_output_new(char *const *argv, uint64_t timeout_ms)
+{
+    struct sink_content *content = command_content_new(argv, timeout_ms);
+    ((struct command *)content->ctx)->refuse_empty = true;
+    return content;
 }
 
 /* ------------------------------------------------------------------------------------------------------ standard input

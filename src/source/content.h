@@ -15,6 +15,7 @@
 #include "os/owner.h"
 #include "os/rate.h"
 #include "sink/sink.h"
+#include "source/filter.h"
 
 /* What all contents of a source share; outlives them. */
 struct content_env {
@@ -23,6 +24,7 @@ struct content_env {
     struct os_rate *rate; /* NULL: no limit */
     bool with_atime;
     bool ignore_sqlite;
+    const struct filter *fine_cut; /* files that are cut finely; NULL: none */
 };
 
 enum { CONTENT_ATTEMPTS = 3 };

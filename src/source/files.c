@@ -62,7 +62,8 @@ int files_new(struct files **out, const struct files_options *options, const str
                                   .owners = os_owners_new(),
                                   .rate = os_rate_new(options->limit_read_bytes_per_s),
                                   .with_atime = options->with_atime,
-                                  .ignore_sqlite = options->ignore_sqlite};
+                                  .ignore_sqlite = options->ignore_sqlite,
+                                  .fine_cut = options->fine_cut};
     *out = f;
     return 0;
 }

@@ -32,8 +32,11 @@ struct files_options {
     bool exclude_caches;                      /* CACHEDIR.TAG with its signature */
     uint64_t exclude_larger_than;             /* bytes; 0: no limit */
     bool one_file_system;
-    bool with_atime;                 /* store access times; else atime = mtime */
-    bool ignore_sqlite;              /* plain copies of databases (never the default) */
+    bool with_atime;    /* store access times; else atime = mtime */
+    bool ignore_sqlite; /* plain copies of databases (never the default) */
+    /* Files that grow at their end all the time (sessions, logs): cut finely, so that what was appended costs little
+     * more than itself. Their blobs are not those that other writers of the format cut. NULL: none. */
+    const struct filter *fine_cut;
     uint64_t limit_read_bytes_per_s; /* 0: no limit */
     unsigned threads;                /* scanner threads; 0: os_cpu_count() */
 };

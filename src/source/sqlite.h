@@ -44,7 +44,8 @@ uint32_t sqlite_capture_page_bytes(const struct sqlite_capture *c);
 /* The newest modification time of the database and its WAL, as of the capture. */
 struct timespec sqlite_capture_mtime(const struct sqlite_capture *c);
 /* How such a file is best cut: a multiple of the page size, growing with the file so that the number of blobs stays
- * bounded (16 KiB below 256 MiB, 32 KiB below 16 GiB, 64 KiB below 256 GiB, else 128 KiB). */
+ * bounded (4 KiB below 16 MiB, 8 KiB below 64 MiB, 16 KiB below 256 MiB, 32 KiB below 16 GiB, 64 KiB below 256 GiB,
+ * else 128 KiB). */
 size_t sqlite_cut_bytes(uint64_t file_bytes, uint32_t page_bytes);
 
 /* Sequential reads of the copy. Fills cap unless the end comes first. Count, 0 at the end, -1 (ERR_CHANGED, ERR_IO). */

@@ -36,7 +36,11 @@ size_t sqlite_cut_bytes(uint64_t file_bytes, uint32_t page_bytes)
 {
     const uint64_t mib = UINT64_C(1) << 20, gib = UINT64_C(1) << 30;
     size_t cut = 128 << 10;
-    if (file_bytes < 256 * mib)
+    if (file_bytes < 16 * mib)
+        cut = 4 << 10;
+    else if (file_bytes < 64 * mib)
+        cut = 8 << 10;
+    else if (file_bytes < 256 * mib)
         cut = 16 << 10;
     else if (file_bytes < 16 * gib)
         cut = 32 << 10;

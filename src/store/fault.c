@@ -179,6 +179,11 @@ static void fault_reserve_keep(struct store *s)
     store_reserve_keep(fault_of(s)->inner);
 }
 
+static void fault_reserve_retake(struct store *s)
+{
+    store_reserve_retake(fault_of(s)->inner);
+}
+
 static bool fault_reserve_give_up(struct store *s)
 {
     return store_reserve_give_up(fault_of(s)->inner);
@@ -235,6 +240,7 @@ static const struct store_ops FAULT_OPS = {
     .spool_commit = fault_spool_commit,
     .spool_discard = fault_spool_discard,
     .reserve_keep = fault_reserve_keep,
+    .reserve_retake = fault_reserve_retake,
     .reserve_give_up = fault_reserve_give_up,
     .free_space = fault_free_space,
     .clean = fault_clean,

@@ -89,6 +89,11 @@ static void limited_reserve_keep(struct store *s)
     store_reserve_keep(limited_of(s)->inner);
 }
 
+static void limited_reserve_retake(struct store *s)
+{
+    store_reserve_retake(limited_of(s)->inner);
+}
+
 static bool limited_reserve_give_up(struct store *s)
 {
     return store_reserve_give_up(limited_of(s)->inner);
@@ -125,6 +130,7 @@ static const struct store_ops OPS = {
     .spool_commit = limited_spool_commit,
     .spool_discard = limited_spool_discard,
     .reserve_keep = limited_reserve_keep,
+    .reserve_retake = limited_reserve_retake,
     .reserve_give_up = limited_reserve_give_up,
     .free_space = limited_free_space,
     .clean = limited_clean,

@@ -435,7 +435,12 @@ static int local_free_space(struct store *s, uint64_t *bytes_out, struct err *er
 
 static void local_reserve_keep(struct store *s)
 {
-    reserve_keep(s->location);
+    reserve_keep(s->location, false);
+}
+
+static void local_reserve_retake(struct store *s)
+{
+    reserve_keep(s->location, true);
 }
 
 static bool local_reserve_give_up(struct store *s)
@@ -465,6 +470,7 @@ static const struct store_ops LOCAL_OPS = {
     .free_space = local_free_space,
     .clean = local_clean,
     .reserve_keep = local_reserve_keep,
+    .reserve_retake = local_reserve_retake,
     .reserve_give_up = local_reserve_give_up,
     .free = local_free,
 };

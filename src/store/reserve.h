@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include "store/store.h"
 
-/* Makes it unless it is there, or free space is below ten times its size. Failures are silent: it is only a help. */
-void reserve_keep(const char *base);
+/* Makes it unless it is there, or, unless it is retaken, free space is below ten times its size. Failures are silent:
+ * it is only a help. */
+void reserve_keep(const char *base, bool retake);
 /* Removes it. False when there was none. */
 bool reserve_give_up(const char *base);

@@ -173,6 +173,12 @@ void store_reserve_keep(struct store *s)
         s->ops->reserve_keep(s);
 }
 
+void store_reserve_retake(struct store *s)
+{
+    if (s->ops->reserve_retake != NULL)
+        s->ops->reserve_retake(s);
+}
+
 bool store_reserve_give_up(struct store *s)
 {
     return s->ops->reserve_give_up != NULL && s->ops->reserve_give_up(s);

@@ -54,8 +54,9 @@ struct store_ops {
     void (*spool_discard)(struct store *s, struct store_spool *sp);
     int (*free_space)(struct store *s, uint64_t *bytes_out, struct err *err);
     int (*clean)(struct store *s, struct err *err);
-    /* Both may be NULL: then there is no such thing. */
+    /* All three may be NULL: then there is no such thing. */
     void (*reserve_keep)(struct store *s);
+    void (*reserve_retake)(struct store *s);
     bool (*reserve_give_up)(struct store *s);
     void (*free)(struct store *s); /* location too */
 };
@@ -112,6 +113,8 @@ int store_clean(struct store *s, struct err *err);
  * the disk is nearly full), and given up, which tells whether there was some. */
 enum { STORE_RESERVE_BYTES = 1 << 20 };
 void store_reserve_keep(struct store *s);
+/* By who gave it up and is done: kept again, also while the disk is nearly full. */
+void store_reserve_retake(struct store *s);
 bool store_reserve_give_up(struct store *s);
 void store_free(struct store *s); /* NULL is nothing */
 

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct repo_config config;
-    if (config_decode((const char *)data, size, &config, NULL) != 0)
+    if (repo_config_decode((const char *)data, size, &config, NULL) != 0)
         return 0;
     if (config.version < 1 || config.version > 2 || config.polynomial >> 53 != 1)
         abort();

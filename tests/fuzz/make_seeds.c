@@ -16,6 +16,7 @@
 #include "repo/pack.h"
 #include "repo/snapshot.h"
 #include "repo/tree.h"
+#include "../unit/source/pg_archive_image.h"
 
 static const char *directory;
 
@@ -162,6 +163,54 @@ static void seed_small_documents(void)
                "// c\n{a:1,'b':[.5,5.,+1,-0x1F,1e9,],\"c\":'it\\'s \\x41\\u00e9\\\n',/* d */$e_:null,f:true,g:{}}");
 }
 
+static void seed_schedules(void)
+{
+    write_text("cron", "cron", "*/15,3 0-5/2 1,15 jan-MAR fri-sun");
+    write_text("cron", "duration", "1d2h3m4s5ms");
+    write_text("cron", "rule", "CET-1CEST,M3.5.0,M10.5.0/3");
+    write_text("cron", "days", "<+03>-3:30:15XXX,J60/-2,300/25:00:01");
+    write_text("cron", "time", "2026-12-24 18:00:30");
+}
+
+static void seed_plans(void)
+{
+    write_text("plan", "small",
+               "passphrase: {file: /p}\ndestinations: {d: {path: /b}}\ntiers: {t: {files: /x, to: d}}\n");
+    write_text("plan", "large",
+               "version: 1\nhome: /h\nhost: x\npassphrase: {command: [a, b]}\nlimits: {cpus: 2, read: 20MB/s}\n"
+               "hooks: {before: [a], after: b, failure: c, timeout: 5m}\ndestinations:\n"
+               "  a: {path: /a, require_mount: true, reserve: 1GiB, limit_write: 5MB, compression: max}\n"
+               "  b: {repository: \"local:/b\", allow_unencrypted: yes, passphrase: {env: X}}\n"
+               "tiers:\n  t: &t\n    cron: \"*/5 * * * mon\"\n    timezone: UTC\n    files: [/x, ~/y]\n"
+               "    exclude: [\"*.log\"]\n    exclude_larger_than: 1GB\n    one_file_system: true\n"
+               "    git: [/g, {path: /h, push: o, timeout: 1m}]\n"
+               "    postgres: [{container: c}, {url: \"postgres://u:p@h/d\", user: u}]\n"
+               "    redis: {url: \"redis://h\", password: {credential: c}}\n    sqlite: /s\n"
+               "    command: [{name: n, command: [c]}]\n    when: running\n    on_shrink: warn\n    to: [a, b]\n"
+               "    keep: {within: 7d, weekly: 4, daily: all}\n    timeout: 1h\n"
+               "  u:\n    <<: *t\n    at: 2030-01-01 12:00\n    cron:\n    format: archive\n"
+               "    archive: {prefix: p, compression: zstd, recipients: [r], encrypt: false}\n");
+}
+
+/* One change, and a rule behind it: version 2. */
+static void seed_zone(void)
+{
+    static const unsigned char BLOCK[] = {'T', 'Z', 'i', 'f', '2', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                          0,   0,   0,   0,   0,   0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4};
+    static const unsigned char TYPES[] = {1, 0, 0, 14, 16, 0, 0, 0, 0, 28, 32, 1, 0, 'A', 'B', 'C', 0};
+    static const unsigned char TIME[] = {0, 0, 0, 0, 0x65, 0, 0, 0};
+    struct buf file;
+    buf_init(&file, 1 << 12);
+    buf_append(&file, BLOCK, sizeof BLOCK);
+    buf_append(&file, TIME + 4, 4);
+    buf_append(&file, TYPES, sizeof TYPES);
+    buf_append(&file, BLOCK, sizeof BLOCK);
+    buf_append(&file, TIME, sizeof TIME);
+    buf_append(&file, TYPES, sizeof TYPES);
+    buf_append_str(&file, "\nCET-1CEST,M3.5.0,M10.5.0/3\n");
+    write_buf("zone", "one-change", &file);
+}
+
 /* A log of two transactions, behind the byte that fuzz_sqlite_wal.c wants: a page size of 512 << 3. */
 static void seed_sqlite_wal(void)
 {
@@ -187,6 +236,48 @@ static void seed_sqlite_wal(void)
     free(wal);
 }
 
+/* Every version of the layout, behind the byte that fuzz_pg_archive.c wants. */
+static void seed_pg_archives(void)
+{
+    for (unsigned minor = 12; minor <= 17; minor++) {
+        char name[16];
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        buf_append_byte(&b, (unsigned char)(3 * minor));
+        image_whole(&b, minor);
+        snprintf(name, sizeof name, "version-%u", minor);
+        write_buf("pg_archive", name, &b);
+    }
+}
+
+/* Behind the byte that the targets want: a dump of some types, whose checksum is made right there; and replies. */
+static void seed_redis(void)
+{
+    static const char dump[] = "\x31REDIS0011\xfa\x09redis-ver\x05"
+                               "7.2.4\xf5\x04"
+                               "code\xfe\x00\xfb\x05\x01"
+                               "\x00\x01"
+                               "a\xc1\x01\x02\xfc"
+                               "12345678\x00\x01"
+                               "b\xc3\x04\x14\x00"
+                               "a\x20\x00"
+                               "\x12\x01"
+                               "l\x01\x02\x02lp\x05\x01"
+                               "z\x01\x01m"
+                               "12345678\x04\x01h\x01\x01"
+                               "f\x01v"
+                               "\x15\x01s\x01\x01i\x02lp\x05\x06\x07\x01\x02\x03\x04\x05\x01\x01g\x01\x02\x09\x01"
+                               "0123456789abcdef"
+                               "12345678\x03\x01\x01"
+                               "c"
+                               "1234567812345678\x01"
+                               "0123456789abcdef"
+                               "\x07\x01m\x05\x02\x01\x05\x01x\x00\xff"
+                               "checksum";
+    write_seed("rdb", "types", dump, sizeof dump - 1);
+    write_text("redis_reply", "kinds", "\x05+OK\r\n-ERR no\r\n:12\r\n$3\r\nabc\r\n$-1\r\n*2\r\n*1\r\n+a\r\n:1\r\n");
+}
+
 int main(int argc, char **argv)
 {
     struct err err = {0};
@@ -199,6 +290,11 @@ int main(int argc, char **argv)
     seed_trees();
     seed_snapshots();
     seed_small_documents();
+    seed_schedules();
+    seed_plans();
+    seed_zone();
     seed_sqlite_wal();
+    seed_pg_archives();
+    seed_redis();
     return 0;
 }

@@ -61,6 +61,33 @@ def test_backup(box):
     faults(box, s, BACKUP + (s.source,), after)
 
 
+@once
+def scene_to_copy_from(box):
+    return robust.history(box, [])
+
+
+def test_copy(box):
+    s, other = scene(), scene_to_copy_from()
+    command = ("copy", "--json", "--from-repo", other.repo)
+
+    def after(case, result):
+        check(result.rc != 0 or result.summary()["copied"] == len(other.snapshots), "success without the snapshots", result)
+        case.claw("check", "--read-data")
+        check(set(s.snapshots) <= set(case.present()), "a snapshot is lost")
+        case.claw(*command)
+        copies = {d["original"]: snapshot for snapshot, d in case.present().items() if "original" in d}
+        equal(sorted(copies), sorted(other.snapshots), "originals of the copies")
+        for original, snapshot in copies.items():
+            target = case.path("look")
+            case.claw("restore", snapshot, "--target", target)
+            found = robust.treecmp.read_tree(target + other.source)
+            robust.clawtest.no_differences(robust.treecmp.differences(found, other.snapshots[original]), "the copy")
+            remove_tree(target)
+    # What cannot be read of the source is named, each in a line. The fault comes at the same call of either repository.
+    faults(box, s, command, after, one_line=False)
+    other.unchanged()
+
+
 def test_restore(box):
     s = scene()
     snapshot = list(s.snapshots)[-1]

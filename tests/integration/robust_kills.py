@@ -10,16 +10,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import clawtest  # noqa: E402
 import robust  # noqa: E402
 import treecmp  # noqa: E402
-from clawtest import check, equal, main, once  # noqa: E402
-from robust import KIB, Case, in_parallel, plain_failure, with_system_fault  # noqa: E402
+from clawtest import check, equal, main  # noqa: E402
+from robust import Case, in_parallel, plain_failure, with_system_fault, usual_scene as scene  # noqa: E402
 
 KILLED = 128 + 9
 RESTIC_EVERY = 6  # the stock program, which is slow to start, looks at every so manieth
-
-
-@once
-def scene(box):
-    return robust.history(box, [70 * KIB, 300 * KIB, 20, 5 * KIB])
 
 
 def accidents(box, s, actions, args, after, restic=False):

@@ -11,16 +11,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import clawtest  # noqa: E402
 import robust  # noqa: E402
-from clawtest import check, equal, main, once, wait_until  # noqa: E402
-from robust import KIB, Case, in_parallel, with_system_fault  # noqa: E402
+from clawtest import check, equal, main, wait_until  # noqa: E402
+from robust import Case, in_parallel, started, with_system_fault, usual_scene as scene  # noqa: E402
 
 INTERRUPTED = 130
 SOON_S = 5
-
-
-@once
-def scene(box):
-    return robust.history(box, [70 * KIB, 300 * KIB, 20, 5 * KIB])
 
 
 def interrupts(box, s, args, after, spared=0):
@@ -96,10 +91,6 @@ def ends_soon(child, number, status, what):
     check(child.returncode == status, "%s: exit status %d, not %d" % (what, child.returncode, status), err.decode())
     check(time.monotonic() - began < SOON_S, "%s took too long to end" % what)
     return out, err.decode()
-
-
-def started(box, case, *args, **options):
-    return box.start([clawtest.clawback_binary(), "-r", case.repo] + list(args), env=case.env, **options)
 
 
 def holds_a_lock(case):

@@ -16,20 +16,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import clawtest  # noqa: E402
 import robust  # noqa: E402
 import treecmp  # noqa: E402
-from clawtest import check, equal, main, once, wait_until  # noqa: E402
-from robust import KIB, Case  # noqa: E402
+from clawtest import check, equal, main, wait_until  # noqa: E402
+from robust import KIB, Case, started, usual_scene as scene  # noqa: E402
 
 LOCKED = 11
 STORM_S = 8
-
-
-@once
-def scene(box):
-    return robust.history(box, [70 * KIB, 300 * KIB, 20, 5 * KIB])
-
-
-def started(box, case, *args, env=None, **options):
-    return box.start([clawtest.clawback_binary(), "-r", case.repo] + list(args), env={**case.env, **(env or {})}, **options)
 
 
 def locked(case, count=1):

@@ -93,6 +93,24 @@ def test_a_workspace_outside_of_the_home(box):
     check(outside + "/node_modules/y.js" not in found, "its node_modules are there")
 
 
+def test_old_snapshots_of_the_home_expire_when_a_workspace_has_come(box):
+    fresh_repository(box)
+    where = os.path.join(box.home, ".openclaw")
+    make_home(box, where).close()
+    box.claw("backup")
+    workspace = box.mkdir("workspace")
+    box.write(os.path.join(where, "openclaw.json"), "{agents: {defaults: {workspace: '%s'}}}" % workspace)
+    box.claw("backup", "--tag", "mine")
+    snapshots = box.claw("snapshots", "--json").json()
+    equal(len({tuple(s["paths"]) for s in snapshots}), 2, "number of different sets of paths")
+    equal([s["tags"] for s in snapshots], [["agent-home=" + where], ["mine", "agent-home=" + where]], "tags")
+    equal(len(box.claw("snapshots", "--latest", "1", "--json").json()), 1, "newest of each group")
+    box.claw("forget", "--keep-last", "1")
+    equal([s["id"] for s in box.claw("snapshots", "--json").json()], [snapshots[1]["id"]], "what is kept")
+    box.claw("backup", workspace)
+    check("tags" not in box.claw("snapshots", "latest", "--json").json()[0], "a backup of a given path is tagged")
+
+
 def test_no_home_is_one_clear_line(box):
     fresh_repository(box)
     one_line(box.claw("backup", rc=None), 1, "no agent home", "PATH")

@@ -293,6 +293,34 @@ def test_nothing_is_written_outside_of_the_repository_and_the_cache(box):
     equal(set(os.listdir(box.dir)), before, "entries beside it")
 
 
+def test_verbose_twice_names_each_file_and_what_became_of_it(box):
+    fresh_repository(box)
+    source = box.mkdir("source")
+    for name in ("same", "changed", "sub/same"):
+        box.write("source/" + name, "x" * 100)
+    CLAWBACK.backup(box, source)
+    box.write("source/changed", "y" * 200)
+    box.write("source/added\n", "z" * 300)
+
+    def named(*options):
+        lines = box.claw("backup", *options, source).out.splitlines()
+        first_words = ("new ", "modified ", "unchanged ")
+        found = {}
+        for line in lines:
+            if line.startswith(first_words) and source + "/" in line:
+                action, rest = line.split(None, 1)
+                found[rest.split(", saved in")[0][len(source):]] = action
+        return found, lines
+    found, lines = named("-vv")
+    equal(found, {"/same": "unchanged", "/changed": "modified", "/added\\n": "new", "/sub/same": "unchanged", "/sub/": "unchanged",
+                  "/": "modified"}, "what is said")
+    check(any(line.startswith("scan finished in") and "4 files" in line for line in lines), "the scan is not mentioned", lines)
+    found, lines = named("-v")
+    equal(found, {}, "files that -v names")
+    check(any(line.startswith("scan finished in") for line in lines), "the scan is not mentioned", lines)
+    equal(named()[0], {}, "files that are named without being asked for")
+
+
 def test_the_repository_is_for_its_owner_alone(box):
     fresh_repository(box)
     CLAWBACK.backup(box, box.write("source/file", os.urandom(10000)))

@@ -23,10 +23,10 @@ def small_disk(box, size):
 
 
 def fill(disk, leave):
-    """Takes all of the disk but `leave` bytes; the file that does."""
+    """Takes all of the disk but `leave` bytes; the file that does, which grows."""
     path = os.path.join(disk, "filler")
     st = os.statvfs(disk)
-    with open(path, "wb") as f:
+    with open(path, "ab") as f:
         f.write(bytes(max(0, st.f_bavail * st.f_frsize - leave)))
     return path
 
@@ -99,6 +99,50 @@ def test_forget_and_prune_need_no_free_space(box):
     check(after < before - 3 * MIB, "%d bytes before, %d now" % (before, after))
     os.unlink(filler)
     box.claw("check", "--read-data")
+
+
+@needs_root
+def test_who_takes_the_reserve_for_its_lock_puts_it_back(box):
+    disk = small_disk(box, "16m")
+    box.write("source/file", os.urandom(MIB))
+    CLAWBACK.backup(box, box.path("source"))
+    reserve = os.path.join(box.repo, "reserve")
+    equal(os.path.getsize(reserve), MIB, "size of the reserve")
+    for command in (("check",), ("restore", "latest", "--target", box.path("out")), ("snapshots",)):
+        filler = fill(disk, 0)
+        box.claw(*command)
+        check(os.path.exists(reserve) and os.stat(reserve).st_blocks * 512 >= MIB, "after '%s' the reserve is gone" % command[0])
+        os.unlink(filler)
+
+
+def hint(done):
+    lines = [line for line in done.err.splitlines() if line.startswith("hint: ")]
+    equal(len(lines), 1, "number of hints\n%s\n" % done)
+    return lines[0]
+
+
+@needs_root
+def test_the_advice_fits_whose_disk_is_full(box):
+    disk = small_disk(box, "16m")
+    for i in range(2):
+        box.write("source/file", os.urandom(3 * MIB))
+        CLAWBACK.backup(box, box.path("source"))
+    target = box.mount_tmpfs("target", "1m")
+    done = box.claw("restore", "latest", "--target", os.path.join(target, "out"), rc=1)
+    check("prune" not in hint(done) and "--include" in hint(done), "the advice for a full target", done)
+    fill(disk, 0)
+    box.write("source/file", os.urandom(MIB))
+    done = box.claw("backup", box.path("source"), rc=1)
+    check("'clawback forget' and 'clawback prune'" in hint(done), "the advice for a full repository", done)
+    os.unlink(os.path.join(box.repo, "reserve"))
+    fill(disk, 0)
+    for command in ("forget", "latest"), ("prune",):
+        done = box.claw(*command, rc=1)
+        check("prune'" not in hint(done), "the advice where not even that works", done)
+    box.repo = os.path.join(target, "new")
+    fill(target, 0)
+    done = box.claw("init", rc=1)
+    check("prune" not in hint(done) and "--repo" in hint(done), "the advice for a new repository", done)
 
 
 @needs_root

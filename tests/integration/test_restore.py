@@ -27,14 +27,14 @@ def odd(box):
     return box
 
 
-def differences(path, expected):
-    """The target of a part of a snapshot is the caller's own directory: its metadata is not the snapshot's."""
+def differences(path, expected, new=True):
+    """A target that was there before is the caller's own directory: its metadata is not the snapshot's."""
     lines = treecmp.differences(path, expected, without=treecmp.is_socket)
-    return [line for line in lines if not line.startswith("b'':")]
+    return [line for line in lines if new or not line.startswith("b'':")]
 
 
-def same_as_odd(path):
-    no_differences(differences(path, odd().tree), "the restored tree")
+def same_as_odd(path, new=True):
+    no_differences(differences(path, odd().tree, new), "the restored tree")
 
 
 @once
@@ -69,6 +69,28 @@ def all_files(path):
 def test_a_tree_into_a_new_directory(box):
     restore(box, odd(), "--verify")
     same_as_odd(box.path("out"))
+
+
+def test_a_new_target_becomes_the_directory_and_one_that_was_there_stays_what_it_is(box):
+    fresh_repository(box)
+    source = box.mkdir("source")
+    box.write("source/file", "content")
+    os.chmod(source, 0o2751)
+    os.utime(source, ns=(10**18, 10**18))
+    CLAWBACK.backup(box, source)
+    spec = "latest:" + source
+    box.claw("restore", spec, "--target", box.path("new/one"))
+    no_differences(treecmp.differences(box.path("new/one"), source), "a new target")
+    equal(os.listxattr(box.path("new/one")), [], "attributes of a new target")
+    equal(os.stat(box.path("new")).st_mode & 0o7777, 0o700, "mode of what is above it")
+    mine = box.mkdir("mine")
+    os.chmod(mine, 0o1777)
+    box.claw("restore", spec, "--target", mine)
+    equal(os.stat(mine).st_mode & 0o7777, 0o1777, "mode of a directory that was there")
+    os.chmod(source, 0o700)
+    box.claw("restore", spec, "--target", source)
+    equal(os.stat(source).st_mode & 0o7777, 0o2751, "mode of the directory itself, restored in place")
+    check(os.stat(source).st_mtime_ns == 10**18, "its time is not what it was")
 
 
 def test_over_itself_nothing_is_written(box):
@@ -117,7 +139,7 @@ def test_in_place_after_every_kind_of_harm(box):
     with open(os.path.join(out, "too much"), "w") as f:
         f.write("x")
     restore(box, odd(), "--delete")
-    same_as_odd(out)
+    same_as_odd(out, new=False)
 
 
 def test_into_the_root_of_a_snapshot(box):
@@ -170,7 +192,7 @@ def test_delete_removes_what_the_snapshot_lacks(box):
     said = restore(box, plain(), "--delete", "--dry-run")
     check(os.path.exists(box.path("out/extra")) and "extra" in said.out, "the dry run", said)
     restore(box, plain(), "--delete")
-    no_differences(differences(box.path("out"), plain().source), "the tree")
+    no_differences(differences(box.path("out"), plain().source, new=False), "the tree")
 
 
 def test_delete_leaves_alone_what_is_not_covered(box):
@@ -233,6 +255,17 @@ def test_includes_and_excludes(box):
         equal(all_files(box.path("out%d" % i)), expected, "files with %s" % flags)
 
 
+def test_the_totals_of_a_part(box):
+    args = ("restore", "latest", "--target", box.path("out"), "--json", "--include", "sub")
+    summary = box.claw(*args, repo=plain().repo).summary()
+    equal(summary["total_bytes"], len("sub/c" + "sub/deep/d" + "sub/deep/e.txt"), "total_bytes")
+    equal(summary["total_files"], summary["files_restored"], "total_files")
+    again = box.claw(*args, repo=plain().repo).summary()
+    equal((again["total_files"], again["total_bytes"]), (summary["total_files"], summary["total_bytes"]), "totals the second time")
+    dry = box.claw(*args, "--dry-run", repo=plain().repo).summary()
+    equal(dry["total_bytes"], summary["total_bytes"], "totals of a dry run")
+
+
 def test_a_dry_run_changes_nothing(box):
     said = restore(box, plain(), "--dry-run")
     check(not os.path.exists(box.path("out")), "the target was made", said)
@@ -280,7 +313,7 @@ def test_planted_symlinks_are_not_followed(box):
         for flags in (["--dry-run"], [], ["--delete"]):
             restore(box, plain(), *flags, target="out " + way)
             equal(fingerprint(victim), before, "the other directory, %s %s" % (way, flags))
-        no_differences(differences(out, plain().source), "the tree, %s" % way)
+        no_differences(differences(out, plain().source, new=False), "the tree, %s" % way)
 
 
 def test_symlinks_swapped_in_meanwhile_are_not_followed(box):
@@ -308,7 +341,7 @@ def test_symlinks_swapped_in_meanwhile_are_not_followed(box):
 def test_a_target_that_is_itself_a_symlink_is_meant(box):
     os.symlink(box.mkdir("real"), box.path("out"))
     restore(box, plain())
-    no_differences(differences(box.path("real"), plain().source), "the tree")
+    no_differences(differences(box.path("real"), plain().source, new=False), "the tree")
 
 
 @needs_root

@@ -34,6 +34,28 @@ def test_backup_summary(box):
 
 
 @needs("restic")
+def test_backup_of_each_file(box):
+    source = box.mkdir("source")
+    for name in ("same", "changed", "sub/same"):
+        box.write("source/" + name, "x" * 100)
+    repos = {p: p.init(box, repo=box.path("repo-%s" % p)) for p in interop.BOTH}
+    for program, repo in repos.items():
+        program.backup(box, source, repo=repo)
+    box.write("source/changed", "y" * 200)
+    box.write("source/added", "z" * 300)
+    told = {}
+    for program, repo in repos.items():
+        lines = program.run(box, "backup", "--json", "-v", source, repo=repo).json_lines()
+        items = [line for line in lines if line["message_type"] == "verbose_status"]
+        told[program] = {(line["item"], line["action"], line["data_size"]) for line in items if line["item"].startswith(source + "/")}
+        scans = [line for line in lines if line.get("action") == "scan_finished"]
+        equal([(line["message_type"], line["total_files"], line["data_size"]) for line in scans], [("status", 4, 700)], "scans")
+        same_shape(items[0], {"message_type": "", "action": "", "item": "", "duration": 0.5, "data_size": 1, "data_size_in_repo": 1,
+                              "metadata_size": 1, "metadata_size_in_repo": 1, "total_files": 1}, "item of %s" % program)
+    equal(told[CLAWBACK], told[interop.RESTIC], "what is said of each file")
+
+
+@needs("restic")
 def test_backup_status(box):
     lines = {}
     for program in interop.BOTH:

@@ -136,6 +136,17 @@ def history(box, new_sizes):
     return s
 
 
+@clawtest.once
+def usual_scene(box):
+    """A history, and four files of which one is larger than most that is there."""
+    return history(box, [70 * KIB, 300 * KIB, 20, 5 * KIB])
+
+
+def started(box, case, *args, env=None, **options):
+    """The command on the case's repository, running."""
+    return box.start([clawback_binary(), "-r", case.repo] + list(args), env={**case.env, **(env or {})}, **options)
+
+
 _numbers = itertools.count(1)
 
 

@@ -40,6 +40,45 @@ static void test_err__cuts_what_is_too_long(void **state)
     assert_int_equal(strlen(err.message), ERR_MESSAGE_BYTES - 1);
 }
 
+static void test_err__keeps_the_beginning_and_the_reason_of_what_is_too_long(void **state)
+{
+    (void)state;
+    struct err err;
+    char path[3000];
+    for (size_t i = 0; i + 2 < sizeof path; i += 2)
+        memcpy(path + i, "é", 2);
+    path[sizeof path - 2] = '\0';
+    err_errno(&err, ENOSPC, "cannot write '%s'", path);
+    assert_true(strlen(err.message) < ERR_MESSAGE_BYTES && strlen(err.message) > ERR_MESSAGE_BYTES - 8);
+    assert_memory_equal(err.message, "cannot write 'é", strlen("cannot write 'é"));
+    assert_string_equal(err.message + strlen(err.message) - strlen("é': No space left on device"),
+                        "é': No space left on device");
+    err_wrap(&err, "pack '%s'", path);
+    assert_memory_equal(err.message, "pack 'é", strlen("pack 'é"));
+    assert_non_null(strstr(err.message, "…"));
+    assert_string_equal(err.message + strlen(err.message) - strlen("No space left on device"),
+                        "No space left on device");
+    assert_int_equal(err.code, ERR_NO_SPACE);
+    for (const char *p = err.message; *p != '\0'; p++) /* no character was cut in two */
+        assert_true(((unsigned char)*p & 0xc0) != 0x80 || ((unsigned char)p[-1] & 0x80) != 0);
+    err_set(&err, ERR_USAGE, "'%s' is no number", path);
+    assert_non_null(strstr(err.message, "is no number"));
+}
+
+static void test_err__advice_goes_before_what_the_code_says(void **state)
+{
+    (void)state;
+    struct err err;
+    err_set(&err, ERR_NO_SPACE, "full");
+    assert_non_null(strstr(err_hint(&err), "prune"));
+    err_advise(&err, "buy a disk");
+    err_wrap(&err, "restore");
+    assert_string_equal(err_hint(&err), "buy a disk");
+    err_set(&err, ERR_USAGE, "another one");
+    assert_null(err_hint(&err));
+    assert_int_equal(err_advise(NULL, "nobody listens"), -1);
+}
+
 static void test_err__exit_statuses_are_the_documented_ones(void **state)
 {
     (void)state;
@@ -132,6 +171,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_err__wraps_from_the_inside_out),
         cmocka_unit_test(test_err__cuts_what_is_too_long),
+        cmocka_unit_test(test_err__keeps_the_beginning_and_the_reason_of_what_is_too_long),
+        cmocka_unit_test(test_err__advice_goes_before_what_the_code_says),
         cmocka_unit_test(test_err__exit_statuses_are_the_documented_ones),
         cmocka_unit_test(test_buf__grows_to_its_maximum_and_no_further),
         cmocka_unit_test(test_id__hex_both_ways),

@@ -136,14 +136,30 @@ static void test_chunker__cuts_as_the_format_says(void **state)
     free(data);
 }
 
-static void test_chunker__fine_cuts_are_about_40_kib(void **state)
+static void test_chunker__fine_cuts_grow_with_the_level(void **state)
 {
     (void)state;
-    enum { LEN = 8 << 20 };
+    enum { LEN = 16 << 20 };
+    static const size_t AVERAGE_KIB[CHUNKER_FINE_LEVELS] = {10, 40, 160, 640};
     unsigned char *data = random_bytes(LEN, 2);
-    size_t chunks = assert_same_cuts(&CHUNKER_FINE, data, LEN);
-    assert_in_range(chunks, 150, 280);
+    for (unsigned level = 0; level < CHUNKER_FINE_LEVELS; level++) {
+        size_t chunks = assert_same_cuts(&CHUNKER_FINE[level], data, LEN), expected = LEN / 1024 / AVERAGE_KIB[level];
+        assert_in_range(chunks, expected * 7 / 10, expected * 14 / 10);
+    }
     free(data);
+}
+
+static void test_chunker__fine_levels_follow_the_offset(void **state)
+{
+    (void)state;
+    const uint64_t mib = 1 << 20, gib = 1 << 30;
+    assert_int_equal(chunker_fine_level(0), 0);
+    assert_int_equal(chunker_fine_level(16 * mib - 1), 0);
+    assert_int_equal(chunker_fine_level(16 * mib), 1);
+    assert_int_equal(chunker_fine_level(gib - 1), 1);
+    assert_int_equal(chunker_fine_level(gib), 2);
+    assert_int_equal(chunker_fine_level(64 * gib), 3);
+    assert_int_equal(chunker_fine_level(UINT64_MAX), 3);
 }
 
 /* Every mask width from "always" on, so that hits fall into all lanes, several at once, and the rest behind them. */
@@ -165,7 +181,7 @@ static void test_chunker__cuts_zeros_at_min(void **state)
     (void)state;
     unsigned char *zeros = mem_zalloc(3 << 20);
     assert_int_equal(assert_same_cuts(&CHUNKER_FORMAT, zeros, 3 << 20), 6);
-    assert_int_equal(assert_same_cuts(&CHUNKER_FINE, zeros, 1 << 20), 128);
+    assert_int_equal(assert_same_cuts(&CHUNKER_FINE[1], zeros, 1 << 20), 128);
     free(zeros);
 }
 
@@ -182,7 +198,7 @@ static void test_chunker__cuts_periodic_data(void **state)
             const struct chunker_params params = {.min = 3000, .max = 200000, .mask_bits = bits};
             assert_same_cuts(&params, data, LEN / 4);
         }
-        assert_same_cuts(&CHUNKER_FINE, data, LEN);
+        assert_same_cuts(&CHUNKER_FINE[1], data, LEN);
     }
     free(data);
 }
@@ -208,7 +224,7 @@ static void test_chunker__needs_more_bytes_below_min(void **state)
     (void)state;
     struct chunker c;
     unsigned char *zeros = mem_zalloc(8192);
-    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE, NULL), 0);
+    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[1], NULL), 0);
     assert_int_equal(chunker_cut(&c, zeros, 0, 0), 0);
     assert_int_equal(chunker_cut(&c, zeros, 1, 0), 0);
     assert_int_equal(chunker_cut(&c, zeros, 8191, 0), 0);
@@ -288,7 +304,7 @@ static void test_chunker__cuts_meet_again_behind_an_insertion(void **state)
     bool *is_cut = mem_zalloc((LEN + 1) * sizeof *is_cut);
     struct chunker c;
     size_t met = 0, cuts = 0;
-    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE, NULL), 0);
+    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[1], NULL), 0);
     for (size_t at = INSERTED, cut; (cut = chunker_cut(&c, data + at, LEN + INSERTED - at, 0)) > 0;) {
         at += cut;
         is_cut[at - INSERTED] = true;
@@ -308,7 +324,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chunker__refuses_a_polynomial_of_another_degree),
         cmocka_unit_test(test_chunker__cuts_as_the_format_says),
-        cmocka_unit_test(test_chunker__fine_cuts_are_about_40_kib),
+        cmocka_unit_test(test_chunker__fine_cuts_grow_with_the_level),
+        cmocka_unit_test(test_chunker__fine_levels_follow_the_offset),
         cmocka_unit_test(test_chunker__finds_the_first_of_many_hits),
         cmocka_unit_test(test_chunker__cuts_zeros_at_min),
         cmocka_unit_test(test_chunker__cuts_periodic_data),

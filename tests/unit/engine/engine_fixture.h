@@ -392,7 +392,7 @@ static inline struct copy begin_copy(struct fixture *f)
 static inline void end_copy(struct fixture *f, const struct copy *c)
 {
     store_free(f->repo->store);
-    fixture_remove_tree(f->path);
+    scratch_remove_tree(f->path);
     memcpy(f->path, c->path, sizeof c->path);
     f->repo->store = c->store;
 }

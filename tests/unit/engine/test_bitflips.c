@@ -263,7 +263,7 @@ static bool restore_says_fine(struct place *p, struct buf *found)
     struct restore_result result;
     const struct restore_options options = {.target = p->target, .threads = 1};
     const struct restore_reporter reporter = {.ctx = &errors, .error = count_error, .warning = count_warning};
-    fixture_remove_tree(p->target);
+    scratch_remove_tree(p->target);
     bool fine = false;
     if (open_repo(p, &repo, &err) != 0)
         return false;
@@ -326,7 +326,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct place *p = *state;
-    fixture_remove_tree(p->dir);
+    scratch_remove_tree(p->dir);
     for (size_t i = 0; i < p->file_count; i++)
         free(p->files[i]);
     buf_release(&p->good);

@@ -336,6 +336,25 @@ static void test_check_subset__chooses_what_was_asked_for(void **state)
     fixture_free(f);
 }
 
+static void test_check__nobody_need_listen(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    struct err err;
+    struct check_result r;
+    const struct check_reporter deaf = {0};
+    const struct check_options options = {.read = {.kind = CHECK_READ_ALL}};
+    add_snapshot(f, 0, FIRST, 2);
+    struct blob_place place = find_blob(f, &FIRST[0], 0);
+    flip_byte(f, STORE_PACK, &place.pack_id, (off_t)place.offset + 20);
+    for (int i = 0; i < 2; i++) {
+        fixture_ok(check_run(f->repo, NULL, &options, i == 0 ? NULL : &deaf, NULL, &r, &err), &err);
+        assert_int_equal(r.errors, 2); /* the blob, and the pack's name */
+        assert_int_equal(r.damaged_paths, 1);
+    }
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_check__compares_the_index_with_the_headers),
         cmocka_unit_test(test_check__finds_every_flipped_byte),
         cmocka_unit_test(test_check__a_failing_store_is_an_error_or_a_finding_but_never_clean),
+        cmocka_unit_test(test_check__nobody_need_listen),
         cmocka_unit_test(test_check_subset__parses_parts_shares_and_sizes),
         cmocka_unit_test(test_check_subset__chooses_what_was_asked_for),
     };

@@ -3,21 +3,6 @@
 #include "engine/archive.h"
 #include "engine/dump.h"
 
-static int setup(void **state)
-{
-    struct maker *m = mem_zalloc(sizeof *m);
-    maker_init(m);
-    *state = m;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    maker_release(*state);
-    free(*state);
-    return 0;
-}
-
 static int append(void *ctx, const void *p, size_t len, struct err *err)
 {
     (void)err;
@@ -410,7 +395,7 @@ static void test_zip__writes_zip64_where_32_bits_do_not_do(void **state)
     free(zeros);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, maker_set_up, maker_tear_down)
 
 int main(void)
 {

@@ -5,7 +5,7 @@
 static const struct id TREE = {{1, 2, 3}};
 enum { DAY = 86400 };
 
-static const struct forget_grouping BY_HOST_AND_PATHS = {.host = true, .paths = true};
+static const struct snapshot_grouping BY_HOST_AND_PATHS = {.host = true, .paths = true};
 
 /* Two hosts with four daily snapshots each, host b's tagged. */
 static void fill(struct fixture *f, struct id a[4], struct id b[4])
@@ -94,15 +94,36 @@ static void test_forget__groups_as_it_is_told(void **state)
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct forget_result r;
         struct forget_options options = {.policy = {.last = -1}};
-        fixture_ok(forget_grouping_parse(CASES[i].by, &options.grouping, &err), &err);
+        fixture_ok(grouping_parse(CASES[i].by, &options.grouping, &err), &err);
         fixture_ok(forget_run(f->repo, NULL, &options, &r, &err), &err);
         assert_int_equal(r.group_count, CASES[i].groups);
         forget_result_release(&r);
     }
-    struct forget_grouping g;
-    assert_int_equal(forget_grouping_parse("host,nonsense", &g, &err), -1);
+    struct snapshot_grouping g;
+    assert_int_equal(grouping_parse("host,nonsense", &g, &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
     assert_non_null(strstr(err.message, "nonsense"));
+    fixture_free(f);
+}
+
+/* A workspace outside of the home came, and went, and each time the paths were others. */
+static void test_forget__an_agent_home_is_one_group_whatever_its_paths(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    struct err err;
+    struct forget_result r;
+    struct id root = {{1}};
+    save_snapshot(f, &root, 0, "a", "/root/.openclaw", "agent-home=/root/.openclaw");
+    save_snapshot(f, &root, 1, "a", "/srv/workspace", "agent-home=/root/.openclaw");
+    save_snapshot(f, &root, 2, "a", "/root/.openclaw", "agent-home=/root/.openclaw");
+    save_snapshot(f, &root, 3, "b", "/root/.openclaw", "agent-home=/root/.openclaw");
+    save_snapshot(f, &root, 4, "a", "/root/.openclaw", NULL);
+    struct forget_options options = {.policy = {.last = 1}, .grouping = BY_HOST_AND_PATHS};
+    fixture_ok(forget_run(f->repo, NULL, &options, &r, &err), &err);
+    assert_int_equal(r.group_count, 3);
+    assert_int_equal(r.removed, 2);
+    forget_result_release(&r);
     fixture_free(f);
 }
 
@@ -219,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_forget__keeps_by_policy_in_each_group),
         cmocka_unit_test(test_forget__looks_only_at_what_matches_and_dry_run_removes_nothing),
         cmocka_unit_test(test_forget__groups_as_it_is_told),
+        cmocka_unit_test(test_forget__an_agent_home_is_one_group_whatever_its_paths),
         cmocka_unit_test(test_forget__refuses_an_empty_policy),
         cmocka_unit_test(test_forget__refuses_to_remove_the_last_snapshot_of_a_group),
         cmocka_unit_test(test_forget__by_id_removes_the_last_one_too),

@@ -169,6 +169,61 @@ static void test_repair_index__failing_anywhere_loses_nothing(void **state)
     fixture_free(f);
 }
 
+/* A store that fails once, whenever that is, drops nothing from the index that is there and whole. */
+static void test_repair_index__one_failed_read_drops_no_pack(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    add_snapshot(f, 0, FIRST, 2);
+    add_snapshot(f, 1, SECOND, 2);
+    for (unsigned read_all = 0; read_all < 2; read_all++) {
+        for (unsigned long call = 1, calls = call; call <= calls; call++) {
+            struct err err;
+            struct repair_index_result r;
+            const struct repair_index_options options = {.read_all_packs = read_all == 1};
+            struct copy c = begin_copy(f);
+            begin_fault(f, STORE_FAULT_ONCE, call);
+            int rc = repair_index_run(f->repo, NULL, &options, NULL, NULL, &r, &err);
+            calls = end_fault(f);
+            if (rc == 0) {
+                assert_int_equal(r.packs_damaged + r.index_broken, 0);
+                assert_int_equal(r.packs_kept + r.packs_added, 4);
+            }
+            struct check_result checked = run_check(f, true, false, &found);
+            assert_int_equal(checked.errors, 0);
+            assert_int_equal(checked.unused_packs, 0);
+            end_copy(f, &c);
+        }
+    }
+    fixture_free(f);
+}
+
+/* An index file that the store does not give out now may be whole: it stays, while what it says is asked of the packs.
+ */
+static void test_repair_index__an_index_file_that_cannot_be_read_now_stays(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    struct err err;
+    struct repair_index_result r = {0};
+    const struct repair_index_options options = {0};
+    add_snapshot(f, 0, FIRST, 2);
+    bool met = false;
+    for (unsigned long call = 1; call < 12 && !met; call++) {
+        struct copy c = begin_copy(f);
+        begin_fault(f, STORE_FAULT_FAIL, call);
+        repair_index_run(f->repo, NULL, &options, NULL, NULL, &r, &err);
+        end_fault(f);
+        met = r.index_unread > 0;
+        assert_int_equal(r.index_removed, 0);
+        assert_int_equal(count_files(f, STORE_INDEX), 1);
+        assert_clean(f);
+        end_copy(f, &c);
+    }
+    assert_true(met);
+    fixture_free(f);
+}
+
 /*
  * Snapshots.
  */
@@ -422,6 +477,8 @@ int main(void)
         cmocka_unit_test(test_repair_index__salvages_the_good_blobs_of_a_cut_pack),
         cmocka_unit_test(test_repair_index__keeps_what_it_knows_of_a_pack_with_a_damaged_header),
         cmocka_unit_test(test_repair_index__failing_anywhere_loses_nothing),
+        cmocka_unit_test(test_repair_index__one_failed_read_drops_no_pack),
+        cmocka_unit_test(test_repair_index__an_index_file_that_cannot_be_read_now_stays),
         cmocka_unit_test(test_repair_snapshots__leaves_whole_ones_alone),
         cmocka_unit_test(test_repair_snapshots__keeps_the_parts_of_files_that_are_left),
         cmocka_unit_test(test_repair_snapshots__forget_removes_the_broken_ones),

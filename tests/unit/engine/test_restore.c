@@ -360,7 +360,7 @@ static void test_restore__honours_include_and_exclude(void **state)
     assert_false(is_there(r->target, "top/a"));
     assert_false(is_there(r->target, "top/d/e"));
     assert_int_equal(look(r->target, "top/d").st_mtim.tv_sec, MAKER_MTIME);
-    fixture_remove_tree(r->target);
+    scratch_remove_tree(r->target);
     r->options.include = NULL;
     r->options.exclude = exclude;
     run_ok(r);

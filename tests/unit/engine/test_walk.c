@@ -1,6 +1,6 @@
 #include "tree_fixture.h"
 #include "engine/fetch.h"
-#include "engine/inode_paths.h"
+#include "sink/inode_paths.h"
 #include "engine/listing.h"
 #include "engine/prefetch.h"
 
@@ -8,21 +8,6 @@ struct visit {
     struct buf log;
     const char *prune, *fail;
 };
-
-static int setup(void **state)
-{
-    struct maker *m = mem_zalloc(sizeof *m);
-    maker_init(m);
-    *state = m;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    maker_release(*state);
-    free(*state);
-    return 0;
-}
 
 static int log_entry(void *ctx, struct walk_dir *dir, const struct node *n, const char *path, struct err *err)
 {
@@ -327,7 +312,7 @@ static void test_inode_paths__remembers_until_all_names_were_seen(void **state)
     inode_paths_release(&p);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, maker_set_up, maker_tear_down)
 
 int main(void)
 {

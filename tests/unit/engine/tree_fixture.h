@@ -35,6 +35,22 @@ static inline void maker_release(struct maker *m)
     fixture_free(m->f);
 }
 
+/* Around each test: *state is the maker. */
+static inline int maker_set_up(void **state)
+{
+    struct maker *m = mem_zalloc(sizeof *m);
+    maker_init(m);
+    *state = m;
+    return 0;
+}
+
+static inline int maker_tear_down(void **state)
+{
+    maker_release(*state);
+    free(*state);
+    return 0;
+}
+
 static inline struct node maker_node(struct maker *m, const char *name, enum node_type type, uint32_t mode)
 {
     struct timespec mtime = {MAKER_MTIME, MAKER_MTIME_NS};

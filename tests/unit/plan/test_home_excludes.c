@@ -237,6 +237,25 @@ static void test_excludes__take_a_paths_characters_literally(void **state)
     agent_home_release(&h);
 }
 
+static void test_growing__are_the_agents_logs_and_not_a_workspaces(void **state)
+{
+    (void)state;
+    static const char *const GROW[] = {"agents/main/sessions/a.jsonl", "cron/runs/job.jsonl", "logs/gateway.log",
+                                       "logs/old/x.jsonl", NULL};
+    static const char *const REST[] = {"openclaw.json", "agents/main/agent/x.jsonl", "workspace/data.jsonl",
+                                       "workspace/logs/build.log", NULL};
+    make_dir("[x].openclaw");
+    set_variable("OPENCLAW_STATE_DIR", "[x].openclaw");
+    struct agent_home h = find();
+    struct filter *f = filter_new();
+    agent_home_growing(&h, f);
+    for (size_t i = 0; GROW[i] != NULL; i++)
+        assert_true(is_left_out(f, "[x].openclaw", GROW[i]));
+    expect_kept(f, "[x].openclaw", REST);
+    filter_free(f);
+    agent_home_release(&h);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -246,6 +265,7 @@ int main(void)
         TEST(test_excludes__keep_a_projects_lock_files_in_every_workspace),
         TEST(test_excludes__keep_what_is_configured_inside_a_cache),
         TEST(test_excludes__take_a_paths_characters_literally),
+        TEST(test_growing__are_the_agents_logs_and_not_a_workspaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

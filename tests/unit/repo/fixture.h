@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "repo/repo.h"
 #include "repo/writer.h"
 #include "store/local.h"
+#include "store/scratch.h"
 
 #define FIXTURE_PASSPHRASE "a passphrase for tests"
 /* Irreducible, of degree 53. */
@@ -25,17 +25,6 @@ struct fixture {
     struct repo *repo;
     struct codec *codec;
 };
-
-static inline int fixture_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static inline void fixture_remove_tree(const char *path)
-{
-    nftw(path, fixture_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 /* Ends the test with the error's message when rc is not 0. */
 static inline void fixture_ok(int rc, const struct err *err)
@@ -77,7 +66,7 @@ static inline void fixture_free(struct fixture *f)
 {
     codec_free(f->codec);
     repo_free(f->repo);
-    fixture_remove_tree(f->dir);
+    scratch_remove_tree(f->dir);
     free(f);
 }
 

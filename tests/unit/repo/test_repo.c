@@ -116,7 +116,7 @@ static void test_key_decode__refuses_what_is_malformed(void **state)
 
 static int decode_config(const char *json, struct repo_config *out, struct err *err)
 {
-    return config_decode(json, strlen(json), out, err);
+    return repo_config_decode(json, strlen(json), out, err);
 }
 
 #define REPO_ID "5c3ec2e0ad3b6a2fd5d3a2b0c1b6a5f4e3d2c1b0a99887766554433221100fe0"

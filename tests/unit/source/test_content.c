@@ -96,6 +96,20 @@ static void test_content__reads_files_of_every_size(void **state)
     free(bytes);
 }
 
+static void test_content__cuts_finely_what_grows(void **state)
+{
+    struct one *o = *state;
+    struct filter *growing = filter_new();
+    assert_int_equal(filter_add(growing, "*.jsonl", false, NULL), 0);
+    place_file(&o->place, "a.jsonl", "{}");
+    run(o, "a.jsonl", (struct files_options){.fine_cut = growing});
+    assert_int_equal(o->recorder.cut, SINK_CUT_FINE);
+    place_file(&o->place, "a.json", "{}");
+    run(o, "a.json", (struct files_options){.fine_cut = growing});
+    assert_int_equal(o->recorder.cut, SINK_CUT_FORMAT);
+    filter_free(growing);
+}
+
 static void test_content__leaves_the_access_time_alone(void **state)
 {
     struct one *o = *state;
@@ -577,6 +591,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_content__reads_files_of_every_size),
+        TEST(test_content__cuts_finely_what_grows),
         TEST(test_content__leaves_the_access_time_alone),
         TEST(test_content__reads_files_of_unknown_size_to_the_end),
         TEST(test_content__skips_holes),

@@ -849,7 +849,11 @@ static void test_sqlite__cuts_grow_with_the_file(void **state)
 {
     (void)state;
     const uint64_t mib = 1 << 20, gib = 1 << 30;
-    assert_int_equal(sqlite_cut_bytes(0, 512), 16384);
+    assert_int_equal(sqlite_cut_bytes(0, 512), 4096);
+    assert_int_equal(sqlite_cut_bytes(0, 8192), 8192);
+    assert_int_equal(sqlite_cut_bytes(16 * mib - 1, 4096), 4096);
+    assert_int_equal(sqlite_cut_bytes(16 * mib, 4096), 8192);
+    assert_int_equal(sqlite_cut_bytes(64 * mib, 4096), 16384);
     assert_int_equal(sqlite_cut_bytes(256 * mib - 1, 4096), 16384);
     assert_int_equal(sqlite_cut_bytes(256 * mib, 4096), 32768);
     assert_int_equal(sqlite_cut_bytes(16 * gib, 4096), 65536);

@@ -31,11 +31,33 @@ static inline int scratch_remove_one(const char *path, const struct stat *st, in
     return remove(path);
 }
 
+static inline void scratch_remove_tree(const char *path)
+{
+    (void)nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 /* Removes it with all that is in it, and frees the path. */
 static inline void scratch_remove(char *path)
 {
-    (void)nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scratch_remove_tree(path);
     free(path);
+}
+
+/* The directory of the test that runs, for scripts that make and remove one around each. */
+static char *scratch_dir;
+
+static inline int scratch_set_up(void **state)
+{
+    (void)state;
+    scratch_dir = scratch_make();
+    return 0;
+}
+
+static inline int scratch_tear_down(void **state)
+{
+    (void)state;
+    scratch_remove(scratch_dir);
+    return 0;
 }
 
 static inline void scratch_write(const char *dir, const char *name, const void *p, size_t len)

@@ -14,29 +14,12 @@
 #define ONE "1100000000000000000000000000000000000000000000000000000000000000"
 #define TWO "2200000000000000000000000000000000000000000000000000000000000000"
 
-/* The directory of the test that runs; made and removed around each. */
-static char *dir;
-
-static int set_up(void **state)
-{
-    (void)state;
-    dir = scratch_make();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_remove(dir);
-    return 0;
-}
-
 /* A repository with one snapshot, ONE, behind a fault that counts from here. */
 static struct store *faulty(enum store_fault kind, unsigned long call)
 {
     struct err err = {0};
     struct store *inner;
-    assert_int_equal(store_local_new(&inner, dir, &err), 0);
+    assert_int_equal(store_local_new(&inner, scratch_dir, &err), 0);
     assert_int_equal(store_create(inner, &err), 0);
     assert_int_equal(store_save(inner, STORE_SNAPSHOT, ONE, "text", 4, &err), 0);
     return store_fault_new(inner, kind, call);
@@ -108,7 +91,7 @@ static enum err_code call(struct store *s, struct store *direct, enum op op)
 static struct store *direct_store(void)
 {
     struct store *s;
-    assert_int_equal(store_local_new(&s, dir, NULL), 0);
+    assert_int_equal(store_local_new(&s, scratch_dir, NULL), 0);
     return s;
 }
 
@@ -260,7 +243,7 @@ static enum err_code first_read(const char *fault)
     struct store *s, *direct = direct_store();
     struct err err = {0};
     setenv("CLAWBACK_TEST_FAULT", fault, 1);
-    assert_int_equal(store_open(&s, dir, &err), 0);
+    assert_int_equal(store_open(&s, scratch_dir, &err), 0);
     unsetenv("CLAWBACK_TEST_FAULT");
     enum err_code code = call(s, direct, READ);
     store_free(s);
@@ -287,7 +270,7 @@ static void count_calls(const char *path)
 {
     struct store *s;
     setenv("CLAWBACK_TEST_FAULT_COUNT", path, 1);
-    assert_int_equal(store_open(&s, dir, NULL), 0);
+    assert_int_equal(store_open(&s, scratch_dir, NULL), 0);
     unsetenv("CLAWBACK_TEST_FAULT_COUNT");
     for (int i = 0; i < 3; i++)
         assert_int_equal(store_list(s, STORE_SNAPSHOT, ignore, NULL, NULL), 0);
@@ -298,7 +281,7 @@ static void test_fault__environment_asks_for_the_count(void **state)
 {
     (void)state;
     store_free(faulty(STORE_FAULT_NONE, 0));
-    char *path = os_path_join(dir, "count");
+    char *path = os_path_join(scratch_dir, "count");
     struct buf b;
     buf_init(&b, 100);
     count_calls(path);
@@ -312,17 +295,20 @@ static void test_fault__environment_asks_for_the_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_fault__counts_every_call, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__fail_does_nothing_and_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__once_fails_one_call, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__tear_shows_nothing_of_the_torn_write, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__torn_spool_write_leaves_a_part_in_the_spool, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__no_space_stops_writes_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__late_does_it_and_fails, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__late_passes_on_what_failed_by_itself, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__delay_takes_its_time_and_works, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__environment_wraps_opened_stores, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fault__environment_asks_for_the_count, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__counts_every_call, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__fail_does_nothing_and_stays, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__once_fails_one_call, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__tear_shows_nothing_of_the_torn_write, scratch_set_up,
+                                        scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__torn_spool_write_leaves_a_part_in_the_spool, scratch_set_up,
+                                        scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__no_space_stops_writes_only, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__late_does_it_and_fails, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__late_passes_on_what_failed_by_itself, scratch_set_up,
+                                        scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__delay_takes_its_time_and_works, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__environment_wraps_opened_stores, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_fault__environment_asks_for_the_count, scratch_set_up, scratch_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

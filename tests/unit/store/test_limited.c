@@ -16,28 +16,13 @@
 
 enum { PIECE_BYTES = 64 << 10, RATE_BYTES_PER_S = 256 << 10, LEAST_MS = 120 };
 
-static char *dir;
 static unsigned char piece[PIECE_BYTES];
-
-static int set_up(void **state)
-{
-    (void)state;
-    dir = scratch_make();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    scratch_remove(dir);
-    return 0;
-}
 
 static struct store *limited(uint64_t bytes_per_s)
 {
     struct err err = {0};
     struct store *inner;
-    assert_int_equal(store_local_new(&inner, dir, &err), 0);
+    assert_int_equal(store_local_new(&inner, scratch_dir, &err), 0);
     assert_int_equal(store_create(inner, &err), 0);
     return store_limited_new(inner, bytes_per_s);
 }
@@ -83,7 +68,7 @@ static void test_limited__no_limit_is_the_store_itself(void **state)
     (void)state;
     struct err err = {0};
     struct store *inner;
-    assert_int_equal(store_local_new(&inner, dir, &err), 0);
+    assert_int_equal(store_local_new(&inner, scratch_dir, &err), 0);
     assert_ptr_equal(store_limited_new(inner, 0), inner);
     store_free(inner);
 }
@@ -91,9 +76,10 @@ static void test_limited__no_limit_is_the_store_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_limited__saving_takes_its_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_limited__spooling_takes_its_time_and_keeps_the_bytes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_limited__no_limit_is_the_store_itself, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limited__saving_takes_its_time, scratch_set_up, scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_limited__spooling_takes_its_time_and_keeps_the_bytes, scratch_set_up,
+                                        scratch_tear_down),
+        cmocka_unit_test_setup_teardown(test_limited__no_limit_is_the_store_itself, scratch_set_up, scratch_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,107 @@
+/*
+ * Run records: what became of every run of every tier, in runs/TIER.jsonl below the state directory. Two lines a run:
+ *
+ *     {"timestamp":"2026-02-04T06:00:00Z","status":"started","jobId":"config","runId":"…","pid":4711}
+ *     {"timestamp":"2026-02-04T06:02:15Z","status":"completed","jobId":"config","runId":"…","duration":"135s",
+ *      "backupSize":"850MB","uploaded":true,"durationMs":135000,"bytesProcessed":…,"bytesAdded":…,"snapshots":[…],
+ *      "sources":[…],"destinations":[…],"exitCode":0}
+ *     {"timestamp":…,"status":"failed","jobId":"config","error":"…","retry":"yes",…}
+ *
+ * A line is appended by one write(), so that lines of several processes never mix. A file that passes 2 MB is cut to
+ * its last 2,000 lines. Readers skip what is torn or foreign and say how much. Files are 0600, directories 0700.
+ * Nothing here may be called from several threads for one tier at once; several processes may.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <sys/types.h>
+#include "base/err.h"
+#include "base/strlist.h"
+
+enum { RECORD_FILE_MAX_BYTES = 2 << 20, RECORD_KEPT_LINES = 2000 };
+
+enum record_status {
+    RECORD_STARTED,
+    RECORD_COMPLETED, /* exit_code 0; or 3: something is missing, see warnings, sources and destinations */
+    RECORD_FAILED,    /* no destination has it, or a source that must be whole is not */
+    RECORD_SKIPPED,   /* nothing of it was running (when: running): exit_code 0 */
+};
+const char *record_status_name(enum record_status s); /* "started" … */
+
+/* One source of the run. Sizes are of what was read. */
+struct record_source {
+    char *name;                /* as its snapshot calls it: its first path */
+    enum record_status status; /* COMPLETED, FAILED, SKIPPED */
+    char *message;             /* why it failed or was skipped; NULL: nothing to say */
+    uint64_t bytes, files, unreadable;
+    bool suspect; /* much smaller than the last time */
+    char *push;   /* git: "pushed", "nothing to push", or why not; NULL: no push was asked for */
+    bool push_failed;
+};
+
+struct record_destination {
+    char *name;
+    enum record_status status;        /* COMPLETED: it has everything that was made; FAILED: not all of it */
+    char *message;                    /* NULL: nothing to say */
+    uint64_t bytes_added;             /* stored there */
+    uint64_t free_bytes, total_bytes; /* of its file system afterwards; total 0: not known */
+    uint64_t removed;                 /* snapshots or archives that retention removed */
+    bool verified;                    /* what is new there was confirmed */
+    bool pruned;                      /* its repository was pruned in this run */
+};
+
+/* All strings are its own, or NULL. Zeroed: empty. */
+struct record {
+    enum record_status status;
+    struct timespec time; /* of the line: when it began for STARTED, when it ended for the others */
+    char *tier;           /* "jobId" */
+    char *run_id;         /* 16 hex digits; the same for every tier of one run */
+    pid_t pid;            /* STARTED */
+    uint64_t duration_ms, bytes_processed, bytes_added;
+    int exit_code;
+    bool uploaded;    /* at least one destination has all of it */
+    bool interrupted; /* FAILED: somebody asked it to stop; or it never ended, as the run after it found */
+    char *error;      /* FAILED */
+    bool retry;       /* FAILED: trying again may help */
+    struct strlist warnings;
+    struct strlist snapshots; /* IDs, or names of archives */
+    struct record_source *sources;
+    size_t source_count;
+    struct record_destination *destinations;
+    size_t destination_count;
+};
+void record_release(struct record *r);
+/* Another one in the array, zeroed. Borrowed until the next. */
+struct record_source *record_add_source(struct record *r, const char *name);
+struct record_destination *record_add_destination(struct record *r, const char *name);
+
+/* Where clawback keeps its state: $CLAWBACK_STATE_DIR, $XDG_STATE_HOME/clawback, ~/.local/state/clawback; for root
+ * without a home /var/lib/clawback. Not made. The caller frees it. */
+char *record_state_dir(void);
+/* state_dir/runs/TIER.jsonl. The caller frees it. */
+char *record_path(const char *state_dir, const char *tier);
+
+/* Appends one line, makes directories, rotates. The line is on the disk afterwards. */
+int record_append(const char *state_dir, const struct record *r, struct err *err);
+
+/* In order of the file: the newest last. */
+struct record_list {
+    struct record *items;
+    size_t count;
+    size_t damaged; /* lines among those read that are no records */
+};
+/* The last `max` records of a tier (at most RECORD_KEPT_LINES; and of a file that somebody let grow, those in its last
+ * 4 MiB), started ones included. No file: 0 and an empty list. */
+int record_list_read(const char *state_dir, const char *tier, size_t max, struct record_list *out, struct err *err);
+void record_list_release(struct record_list *l);
+
+/* Looks into a list: the newest that has ended; that completed with this exit code or a better one (0: all well; 3:
+ * that and partial ones); NULL: none. */
+const struct record *record_last_ended(const struct record_list *l);
+const struct record *record_last_good(const struct record_list *l, int worst_exit_code);
+/* The newest STARTED whose run has no end in the list, or NULL. Whether it still runs, only the run lock can tell. */
+const struct record *record_unended(const struct record_list *l);
+/* When the tier was last begun, Unix milliseconds; 0: never. For schedule_next(). */
+int64_t record_last_started_ms(const struct record_list *l);

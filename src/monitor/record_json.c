@@ -1,0 +1,297 @@
+#include "monitor/record_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "os/clock.h"
+
+static const char *const NAMES[] = {[RECORD_STARTED] = "started",
+                                    [RECORD_COMPLETED] = "completed",
+                                    [RECORD_FAILED] = "failed",
+                                    [RECORD_SKIPPED] = "skipped"};
+enum { STATUS_COUNT = sizeof NAMES / sizeof *NAMES };
+
+const char *record_status_name(enum record_status s)
+{
+    return NAMES[s];
+}
+
+/* --- writing --- */
+
+/* "2026-02-04T06:02:15Z", as the planning document writes it. */
+static json_t *timestamp(const struct timespec *t)
+{
+    struct tm tm;
+    char text[32];
+    gmtime_r(&t->tv_sec, &tm);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return json_string(text);
+}
+
+/* "850MB", "1.2GB": for people who read the log itself. */
+static json_t *short_size(uint64_t bytes)
+{
+    static const char *const UNITS[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
+    char text[32];
+    double n = (double)bytes;
+    int unit = 0;
+    for (; n >= 999.5 && unit < 6; unit++)
+        n /= 1000;
+    snprintf(text, sizeof text, unit > 0 && n < 9.95 ? "%.1f%s" : "%.0f%s", n, UNITS[unit]);
+    return json_string(text);
+}
+
+/* Paths are bytes; JSON is UTF-8. What is neither ASCII nor valid becomes '?'. */
+static json_t *any_string(const char *s)
+{
+    json_t *value = json_string(s);
+    if (value != NULL)
+        return value;
+    char *clean = mem_strdup(s);
+    for (char *p = clean; *p != '\0'; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    value = json_string(clean);
+    free(clean);
+    return value;
+}
+
+static void set_text(json_t *to, const char *key, const char *text)
+{
+    if (text != NULL)
+        json_object_set_new(to, key, any_string(text));
+}
+
+static void set_number(json_t *to, const char *key, uint64_t n)
+{
+    json_object_set_new(to, key, json_integer((json_int_t)n));
+}
+
+static void set_true(json_t *to, const char *key, bool value)
+{
+    if (value)
+        json_object_set_new(to, key, json_true());
+}
+
+static void set_list(json_t *to, const char *key, const struct strlist *list, bool always)
+{
+    if (list->count == 0 && !always)
+        return;
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->count; i++)
+        json_array_append_new(array, any_string(list->items[i]));
+    json_object_set_new(to, key, array);
+}
+
+static json_t *source_json(const struct record_source *s)
+{
+    json_t *o = json_object();
+    set_text(o, "name", s->name);
+    set_text(o, "status", NAMES[s->status]);
+    set_text(o, "message", s->message);
+    set_number(o, "bytes", s->bytes);
+    set_number(o, "files", s->files);
+    if (s->unreadable > 0)
+        set_number(o, "unreadable", s->unreadable);
+    set_true(o, "suspect", s->suspect);
+    set_text(o, "push", s->push);
+    set_true(o, "pushFailed", s->push_failed);
+    return o;
+}
+
+static json_t *destination_json(const struct record_destination *d)
+{
+    json_t *o = json_object();
+    set_text(o, "name", d->name);
+    set_text(o, "status", NAMES[d->status]);
+    set_text(o, "message", d->message);
+    set_number(o, "bytesAdded", d->bytes_added);
+    if (d->total_bytes > 0) {
+        set_number(o, "freeBytes", d->free_bytes);
+        set_number(o, "totalBytes", d->total_bytes);
+    }
+    set_number(o, "removed", d->removed);
+    json_object_set_new(o, "verified", json_boolean(d->verified));
+    set_true(o, "pruned", d->pruned);
+    return o;
+}
+
+static void add_outcome(json_t *o, const struct record *r, bool with_lists)
+{
+    char duration[32];
+    snprintf(duration, sizeof duration, "%llus", (unsigned long long)((r->duration_ms + 500) / 1000));
+    set_text(o, "error", r->error);
+    if (r->status == RECORD_FAILED)
+        set_text(o, "retry", r->retry ? "yes" : "no");
+    set_true(o, "interrupted", r->interrupted);
+    set_text(o, "duration", duration);
+    json_object_set_new(o, "backupSize", short_size(r->bytes_processed));
+    json_object_set_new(o, "uploaded", json_boolean(r->uploaded));
+    set_number(o, "durationMs", r->duration_ms);
+    set_number(o, "bytesProcessed", r->bytes_processed);
+    set_number(o, "bytesAdded", r->bytes_added);
+    json_object_set_new(o, "exitCode", json_integer(r->exit_code));
+    json_t *sources = json_array(), *destinations = json_array();
+    for (size_t i = 0; with_lists && i < r->source_count; i++)
+        json_array_append_new(sources, source_json(&r->sources[i]));
+    for (size_t i = 0; i < r->destination_count; i++)
+        json_array_append_new(destinations, destination_json(&r->destinations[i]));
+    set_list(o, "snapshots", &r->snapshots, true);
+    json_object_set_new(o, "sources", sources);
+    json_object_set_new(o, "destinations", destinations);
+    if (with_lists)
+        set_list(o, "warnings", &r->warnings, false);
+}
+
+static char *to_text(const struct record *r, bool with_lists)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "timestamp", timestamp(&r->time));
+    set_text(o, "status", NAMES[r->status]);
+    set_text(o, "jobId", r->tier != NULL ? r->tier : "");
+    set_text(o, "runId", r->run_id);
+    set_number(o, "timestampMs", (uint64_t)r->time.tv_sec * 1000 + (uint64_t)r->time.tv_nsec / 1000000);
+    if (r->status == RECORD_STARTED)
+        set_number(o, "pid", (uint64_t)r->pid);
+    else
+        add_outcome(o, r, with_lists);
+    char *text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    return text;
+}
+
+void record_encode(const struct record *r, struct buf *out)
+{
+    char *text = to_text(r, true);
+    if (text == NULL || strlen(text) + 2 > RECORD_LINE_MAX_BYTES) {
+        free(text);
+        text = to_text(r, false);
+    }
+    buf_append_str(out, text != NULL ? text : "");
+    buf_append_byte(out, '\n');
+    free(text);
+}
+
+/* --- reading: whatever is missing or of another type is nothing --- */
+
+static char *get_text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s != NULL ? mem_strdup(s) : NULL;
+}
+
+static uint64_t get_number(const json_t *o, const char *key)
+{
+    json_int_t n = json_integer_value(json_object_get(o, key));
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+static bool get_bool(const json_t *o, const char *key)
+{
+    return json_is_true(json_object_get(o, key));
+}
+
+static void get_list(const json_t *o, const char *key, struct strlist *out)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(o, key), i, item) if (json_is_string(item))
+        strlist_add(out, json_string_value(item));
+}
+
+static int get_status(const json_t *o, enum record_status *out)
+{
+    const char *name = json_string_value(json_object_get(o, "status"));
+    for (int i = 0; name != NULL && i < STATUS_COUNT; i++)
+        if (strcmp(name, NAMES[i]) == 0) {
+            *out = (enum record_status)i;
+            return 0;
+        }
+    return -1;
+}
+
+/* Exact where we wrote it; else from the text, as others write it. */
+static int get_time(const json_t *o, struct timespec *out)
+{
+    const json_t *ms = json_object_get(o, "timestampMs"), *text = json_object_get(o, "timestamp");
+    if (json_is_integer(ms) && json_integer_value(ms) >= 0) {
+        json_int_t n = json_integer_value(ms);
+        *out = (struct timespec){.tv_sec = n / 1000, .tv_nsec = n % 1000 * 1000000};
+        return 0;
+    }
+    return json_is_string(text) ? os_time_parse(json_string_value(text), json_string_length(text), out) : -1;
+}
+
+static void get_sources(const json_t *o, struct record *r)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(o, "sources"), i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        struct record_source *s = record_add_source(r, name != NULL ? name : "");
+        if (get_status(item, &s->status) != 0)
+            s->status = RECORD_COMPLETED;
+        s->message = get_text(item, "message");
+        s->bytes = get_number(item, "bytes");
+        s->files = get_number(item, "files");
+        s->unreadable = get_number(item, "unreadable");
+        s->suspect = get_bool(item, "suspect");
+        s->push = get_text(item, "push");
+        s->push_failed = get_bool(item, "pushFailed");
+    }
+}
+
+static void get_destinations(const json_t *o, struct record *r)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(o, "destinations"), i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "name"));
+        struct record_destination *d = record_add_destination(r, name != NULL ? name : "");
+        if (get_status(item, &d->status) != 0)
+            d->status = RECORD_COMPLETED;
+        d->message = get_text(item, "message");
+        d->bytes_added = get_number(item, "bytesAdded");
+        d->free_bytes = get_number(item, "freeBytes");
+        d->total_bytes = get_number(item, "totalBytes");
+        d->removed = get_number(item, "removed");
+        d->verified = get_bool(item, "verified");
+        d->pruned = get_bool(item, "pruned");
+    }
+}
+
+static void get_all(const json_t *o, struct record *r)
+{
+    const char *retry = json_string_value(json_object_get(o, "retry"));
+    r->tier = get_text(o, "jobId");
+    r->run_id = get_text(o, "runId");
+    r->pid = (pid_t)get_number(o, "pid");
+    r->duration_ms = get_number(o, "durationMs");
+    r->bytes_processed = get_number(o, "bytesProcessed");
+    r->bytes_added = get_number(o, "bytesAdded");
+    r->exit_code = (int)get_number(o, "exitCode");
+    r->uploaded = get_bool(o, "uploaded");
+    r->interrupted = get_bool(o, "interrupted");
+    r->error = get_text(o, "error");
+    r->retry = retry != NULL && strcmp(retry, "yes") == 0;
+    get_list(o, "warnings", &r->warnings);
+    get_list(o, "snapshots", &r->snapshots);
+    get_sources(o, r);
+    get_destinations(o, r);
+}
+
+int record_decode(const char *line, size_t len, struct record *out)
+{
+    json_t *o = len <= RECORD_LINE_MAX_BYTES ? json_loadb(line, len, 0, NULL) : NULL;
+    struct record r = {0};
+    int rc = -1;
+    if (json_is_object(o) && get_status(o, &r.status) == 0 && get_time(o, &r.time) == 0) {
+        get_all(o, &r);
+        *out = r;
+        rc = 0;
+    }
+    json_decref(o);
+    return rc;
+}

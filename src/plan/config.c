@@ -1,0 +1,145 @@
+#include "plan/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "os/file.h"
+#include "plan/config_check.h"
+#include "plan/config_reader.h"
+#include "plan/config_schema.h"
+#include "plan/yaml.h"
+
+enum { TRAIL_MAX_BYTES = 4096, HOST_MAX_BYTES = 256 };
+
+static struct plan *new_plan(const char *path)
+{
+    struct plan *p = mem_zalloc(sizeof *p);
+    struct arena *arena = mem_alloc(sizeof *arena);
+    arena_init(arena);
+    p->owned = arena;
+    p->file = arena_strndup(arena, path, strlen(path));
+    return p;
+}
+
+static void set_host(struct plan *p)
+{
+    char name[HOST_MAX_BYTES];
+    if (p->host != NULL)
+        return;
+    if (gethostname(name, sizeof name) != 0)
+        memcpy(name, "localhost", sizeof "localhost");
+    name[sizeof name - 1] = '\0';
+    p->host = arena_strndup(p->owned, name, strlen(name));
+}
+
+/* The document into the plan; mistakes into the report. */
+static void read_document(struct plan *p, const struct yaml_node *document, bool private_file,
+                          struct config_report *report)
+{
+    struct config_reader r = {.plan = p, .arena = p->owned, .report = report, .private_file = private_file};
+    buf_init(&r.trail, TRAIL_MAX_BYTES);
+    if (document->kind == YAML_MAP) {
+        config_schema_read(&r, document);
+        config_check(&r, document);
+        set_host(p);
+    } else {
+        config_expected(&r, document, "keys with values: destinations, tiers …");
+    }
+    buf_release(&r.trail);
+}
+
+/* The first error, and how many more there are. */
+static int fail(const char *path, const struct config_report *report, struct err *err)
+{
+    const struct config_mistake *first = report->items;
+    while (first->warning)
+        first++;
+    size_t more = report->errors - 1;
+    char rest[96] = "";
+    if (more > 0)
+        snprintf(rest, sizeof rest, " (and %zu more mistake%s: run 'clawback config check')", more,
+                 more == 1 ? "" : "s");
+    return err_set(err, ERR_USAGE, "%s:%u: %s%s", path, first->line, first->message, rest);
+}
+
+static int parse(const char *text, size_t len, const char *path, bool private_file, struct plan **out,
+                 struct config_report *report, struct err *err)
+{
+    struct yaml_node *document;
+    struct yaml_position where;
+    struct err why = {0};
+    *report = (struct config_report){0};
+    *out = NULL;
+    if (len > CONFIG_MAX_BYTES)
+        return err_set(err, ERR_USAGE, "configuration '%s' is larger than %d bytes", path, CONFIG_MAX_BYTES);
+    if (yaml_parse_document(text, len, &document, &where, &why) < 0) {
+        config_report_add(report, where.line, where.column, false, why.message);
+        return fail(path, report, err);
+    }
+    struct plan *p = new_plan(path);
+    if (document != NULL)
+        read_document(p, document, private_file, report);
+    else
+        config_report_add(report, 1, 1, false, "the file is empty, expected destinations and tiers");
+    yaml_node_free(document);
+    if (report->errors > 0) {
+        plan_free(p);
+        return fail(path, report, err);
+    }
+    *out = p;
+    return 0;
+}
+
+int config_parse(const char *text, size_t len, const char *path, struct plan **out, struct config_report *report,
+                 struct err *err)
+{
+    return parse(text, len, path, false, out, report, err);
+}
+
+int config_load(const char *path, struct plan **out, struct config_report *report, struct err *err)
+{
+    struct buf text;
+    struct stat st;
+    *report = (struct config_report){0};
+    *out = NULL;
+    buf_init(&text, CONFIG_MAX_BYTES);
+    buf_reserve(&text, CONFIG_MAX_BYTES); /* once, so that no copy of a password in it is left behind by growing */
+    bool private_file = stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    int rc = os_read_file(path, &text, err);
+    if (rc < 0)
+        err_wrap(err, "cannot read the configuration");
+    else
+        rc = parse(buf_cstr(&text), text.len, path, private_file, out, report, err);
+    mem_wipe(text.data, text.cap);
+    buf_release(&text);
+    return rc;
+}
+
+void config_report_release(struct config_report *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        free(r->items[i].message);
+    free(r->items);
+    *r = (struct config_report){0};
+}
+
+char *config_default_path(void)
+{
+    static const char SYSTEM_WIDE[] = "/etc/clawback/clawback.yaml";
+    const char *named = getenv("CLAWBACK_CONFIG"), *xdg = getenv("XDG_CONFIG_HOME");
+    if (named != NULL && named[0] != '\0')
+        return os_path_expand_home(named);
+    /* The XDG specification: a relative path is to be ignored. */
+    char *dir = xdg != NULL && xdg[0] == '/' ? mem_strdup(xdg) : os_path_expand_home("~/.config");
+    char *path = os_path_join(dir, "clawback/clawback.yaml");
+    free(dir);
+    if (access(path, F_OK) == 0 || access(SYSTEM_WIDE, F_OK) != 0)
+        return path;
+    free(path);
+    return mem_strdup(SYSTEM_WIDE);
+}

@@ -1,0 +1,293 @@
+/*
+ * A tier as one archive: all sources one after another into one file, which goes to all destinations at the same time.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/interrupt.h"
+#include "run/archive_policy.h"
+#include "run/open_sink.h"
+#include "run/run_internal.h"
+#include "run/watched_source.h"
+#include "sink/archive_file.h"
+
+/* What making an archive needs for as long as it is made. */
+struct making {
+    struct archive_target *targets; /* those that are usable … */
+    struct target **of;             /* … and whose they are */
+    size_t count;
+    char *passphrase;
+    struct archive_sink *sink;
+    struct open_sink *open; /* in front of it, where anybody can read the archive; else NULL */
+};
+
+/* --- before --- */
+
+static int make_dir(struct tier_run *t, struct target *target, char **out, struct err *err)
+{
+    const struct plan *p = t->run->options->plan;
+    uint64_t freed;
+    if (t->tier->archive.unencrypted && !target->destination->allow_unencrypted)
+        return err_set(err, ERR_USAGE, "unencrypted archives may not go there; 'allow_unencrypted: true' says so");
+    char *dir = destination_archive_dir(p, target->destination);
+    if (dir == NULL)
+        return err_set(err, ERR_USAGE, "archives need a destination that is a path");
+    if (os_make_dirs(dir, 0700, err) != 0) {
+        free(dir);
+        return -1;
+    }
+    archive_clean(dir, p->host, &freed, NULL); /* what killed runs left behind; if it cannot be, it stays */
+    *out = dir;
+    return 0;
+}
+
+static void choose_targets(struct tier_run *t, struct making *m)
+{
+    m->targets = mem_zalloc((t->target_count + 1) * sizeof *m->targets);
+    m->of = mem_zalloc((t->target_count + 1) * sizeof(struct target *));
+    for (size_t i = 0; i < t->target_count; i++) {
+        struct target *target = &t->targets[i];
+        struct err err = {0};
+        char *dir = NULL;
+        if (!target->usable)
+            continue;
+        if (make_dir(t, target, &dir, &err) != 0) {
+            target_failed(t, target, &err);
+            continue;
+        }
+        m->targets[m->count] = (struct archive_target){
+            .dir = dir,
+            .reserve_bytes = target->destination->reserve_bytes,
+            .limit_write_bytes_per_s = target->destination->limit_write_bytes_per_s,
+        };
+        m->of[m->count++] = target;
+    }
+}
+
+static int choose_encryption(struct tier_run *t, struct making *m, struct openpgp_options *out, struct err *err)
+{
+    const struct plan_archive *a = &t->tier->archive;
+    *out = (struct openpgp_options){.kind = OPENPGP_NONE};
+    if (a->unencrypted)
+        return 0;
+    if (a->recipients.count > 0) {
+        *out = (struct openpgp_options){.kind = OPENPGP_RECIPIENTS, .recipients = &a->recipients};
+        return 0;
+    }
+    if (destination_passphrase(t->run->options->plan, m->of[0]->destination, &m->passphrase, err) != 0)
+        return -1;
+    *out = (struct openpgp_options){.kind = OPENPGP_SYMMETRIC, .passphrase = m->passphrase};
+    return 0;
+}
+
+static enum compress_codec codec_of(enum plan_codec codec)
+{
+    return codec == PLAN_ZSTD ? COMPRESS_ZSTD : codec == PLAN_UNCOMPRESSED ? COMPRESS_NONE : COMPRESS_GZIP;
+}
+
+static int open_sink(struct tier_run *t, struct making *m, const struct sink_reporter *reporter, struct err *err)
+{
+    const struct run_options *o = t->run->options;
+    struct archive_sink_options options = {
+        .targets = m->targets,
+        .target_count = m->count,
+        .prefix = t->tier->archive.prefix != NULL ? t->tier->archive.prefix : t->tier->name,
+        .time = t->run->started,
+        .codec = codec_of(t->tier->archive.codec),
+        .verify = ARCHIVE_VERIFY_DECRYPT,
+        .host = o->plan->host,
+        .version = o->program_version,
+        .tags = &t->tags,
+        .state_dir = o->state_dir,
+    };
+    if (choose_encryption(t, m, &options.encryption, err) != 0)
+        return -1;
+    m->sink = archive_sink_new(&options, reporter, t->run->progress->reading, err);
+    if (m->sink == NULL)
+        return -1;
+    if (t->tier->archive.unencrypted)
+        m->open = open_sink_new(archive_sink_base(m->sink), reporter);
+    return 0;
+}
+
+static struct sink *sink_of(const struct making *m)
+{
+    return m->open != NULL ? open_sink_base(m->open) : archive_sink_base(m->sink);
+}
+
+/* --- the sources --- */
+
+/* -1: the archive cannot be completed. A source that fails is left out, and the archive made without it. */
+static int push_unit(struct tier_run *t, struct unit *u, struct unit_report *report, const struct making *m,
+                     struct err *err)
+{
+    struct source *source = NULL;
+    struct err why = {0};
+    struct archive_summary before, after;
+    if (tier_source_open(&t->sources, u->source, &source, &why) != 0) {
+        unit_missing(t, u, &why);
+        return 0;
+    }
+    unit_opened(u, source);
+    source = watched_source_new(source);
+    report->unit = u;
+    err_clear(&report->first);
+    archive_sink_summary(m->sink, &before);
+    int rc = source_start(source, &report->reporter, &why);
+    if (rc == 0)
+        rc = source_push(source, sink_of(m), &report->reporter, &why);
+    archive_sink_summary(m->sink, &after);
+    u->bytes = after.content_bytes - before.content_bytes;
+    u->files = after.files - before.files;
+    bool sources_fault = watched_source_failed(source), strict = source->strict;
+    source_free(source);
+    bool unread = rc == 0 && strict && u->unreadable > 0;
+    if (unread) {
+        why = report->first;
+        rc = -1;
+    }
+    if (rc == 0) {
+        u->done = true;
+        unit_check_size(t, u);
+        return 0;
+    }
+    if (why.code != ERR_INTERRUPTED && (sources_fault || unread)) {
+        unread ? unit_failed(t, u, &why) : unit_missing(t, u, &why);
+        return 0;
+    }
+    *err = why;
+    return -1;
+}
+
+static int push_all(struct tier_run *t, struct unit_report *report, const struct making *m, struct err *err)
+{
+    size_t pushed = 0;
+    for (size_t i = 0; i < t->unit_count; i++) {
+        if (os_check_interrupt(err) != 0 || push_unit(t, &t->units[i], report, m, err) != 0)
+            return -1;
+        pushed += t->units[i].done;
+    }
+    if (m->open != NULL && open_sink_left_out(m->open) > 0)
+        tier_warn(t, "%llu files with secrets were left out, since the archive is not encrypted",
+                  (unsigned long long)open_sink_left_out(m->open));
+    if (pushed > 0)
+        return 0;
+    return err_set(err, ERR_NOT_FOUND, "there is nothing to put into an archive");
+}
+
+/* --- after --- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void take_results(struct making *m, struct tier_run *t, bool finished)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        const struct archive_result *r = archive_sink_result(m->sink, i);
+        if (r->error.code != ERR_NONE) {
+            target_failed(t, m->of[i], &r->error);
+        } else if (finished && r->path != NULL) {
+            m->of[i]->archive = mem_strdup(base_name(r->path));
+            m->of[i]->bytes_added = r->bytes;
+            m->of[i]->verified = r->proof != ARCHIVE_UNPROVEN;
+        }
+    }
+}
+
+static void release(struct making *m)
+{
+    open_sink_free(m->open);
+    archive_sink_free(m->sink);
+    for (size_t i = 0; i < m->count; i++)
+        free((char *)(uintptr_t)m->targets[i].dir);
+    free(m->targets);
+    free(m->of);
+    if (m->passphrase != NULL)
+        mem_wipe(m->passphrase, strlen(m->passphrase));
+    free(m->passphrase);
+}
+
+static bool nothing_runs(const struct tier_run *t)
+{
+    for (size_t i = 0; i < t->unit_count; i++)
+        if (!t->units[i].absent)
+            return false;
+    return t->unit_count > 0;
+}
+
+void archive_run(struct tier_run *t)
+{
+    struct making m = {0};
+    struct err err = {0};
+    struct unit_report report;
+    if (t->run->options->dry_run) {
+        tier_note(t, "an archive would be made of %zu source%s", t->unit_count, t->unit_count == 1 ? "" : "s");
+        return;
+    }
+    unit_report_init(&report, t, NULL);
+    choose_targets(t, &m);
+    int rc = m.count > 0 ? open_sink(t, &m, &report.reporter, &err) : 0;
+    if (rc == 0 && m.count > 0) {
+        rc = push_all(t, &report, &m, &err);
+        if (rc == 0)
+            rc = archive_sink_finish(m.sink, &err);
+        take_results(&m, t, rc == 0);
+    }
+    if (rc != 0 && !nothing_runs(t) && t->err.code == ERR_NONE)
+        t->err = err;
+    release(&m);
+}
+
+/* --- retention --- */
+
+/* When it was made, in the local time of the machine: names have the hour only, in UTC, so that a run at midnight in a
+ * zone of half hours would seem to be the day before's. The file's own time tells, where it is believable. */
+static struct retention_item item_of(const struct archive_file *f)
+{
+    struct retention_item item = {.time = f->time};
+    struct tm tm;
+    if (f->modified > f->time.tv_sec && f->modified - f->time.tv_sec < 12 * 3600)
+        item.time = (struct timespec){.tv_sec = f->modified};
+    if (localtime_r(&item.time.tv_sec, &tm) != NULL)
+        item.utc_offset_s = (int32_t)tm.tm_gmtoff;
+    return item;
+}
+
+static int remove_old(struct tier_run *t, struct target *target, const char *dir, struct err *err)
+{
+    struct archive_list list;
+    const char *prefix = t->tier->archive.prefix != NULL ? t->tier->archive.prefix : t->tier->name;
+    if (archive_list_load(&list, dir, prefix, err) != 0)
+        return -1;
+    struct retention_item *items = mem_zalloc((list.count + 1) * sizeof *items);
+    for (size_t i = 0; i < list.count; i++)
+        items[i] = item_of(&list.items[i]);
+    archive_policy_apply(&t->tier->keep.policy, items, list.count);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+        bool just_made = target->archive != NULL && strcmp(list.items[i].name, target->archive) == 0;
+        if (items[i].keep || just_made)
+            continue;
+        rc = archive_file_remove(dir, list.items[i].name, err);
+        target->removed += rc == 0;
+    }
+    free(items);
+    archive_list_release(&list);
+    return rc;
+}
+
+void archive_retain(struct tier_run *t, struct target *target)
+{
+    struct err err = {0};
+    char *dir = destination_archive_dir(t->run->options->plan, target->destination);
+    if (dir != NULL && remove_old(t, target, dir, &err) != 0) {
+        t->degraded = true;
+        tier_warn(t, "destination '%s': old archives cannot be removed: %s", target->destination->name, err.message);
+    }
+    free(dir);
+}

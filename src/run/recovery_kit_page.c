@@ -1,0 +1,350 @@
+/* What stands on the page. Each command works when it is typed as it is, in a directory of one's own. */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "run/recovery_kit.h"
+
+struct page {
+    const struct kit *k;
+    kit_line_fn *fn;
+    void *ctx;
+};
+
+static void line(const struct page *p, enum kit_line_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void line(const struct page *p, enum kit_line_kind kind, const char *format, ...)
+{
+    char text[32768]; /* several paths */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    p->fn(p->ctx, kind, NULL, text);
+}
+
+/* A word of a shell's: quoted where it has to be. The caller frees it. */
+static char *word(const char *text)
+{
+    struct buf out;
+    bool plain = *text != '\0';
+    for (const char *p = text; *p != '\0'; p++)
+        plain = plain && (isalnum((unsigned char)*p) || strchr("/._-+=:,@%", *p) != NULL);
+    if (plain)
+        return mem_strdup(text);
+    buf_init(&out, 64 << 10);
+    buf_append_byte(&out, '\'');
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p == '\'')
+            buf_append_str(&out, "'\\''");
+        else
+            buf_append_byte(&out, (unsigned char)*p);
+    buf_append_byte(&out, '\'');
+    char *copy = mem_strdup(buf_cstr(&out));
+    buf_release(&out);
+    return copy;
+}
+
+static bool has_kind(const struct kit *k, enum kit_kind kind)
+{
+    for (size_t i = 0; i < k->source_count; i++)
+        if (k->sources[i].kind == kind)
+            return true;
+    return false;
+}
+
+/* --- before anything else --- */
+
+static void tools(const struct page *p)
+{
+    const struct kit *k = p->k;
+    bool repositories = false, archives = false, zstd = false;
+    for (size_t i = 0; i < k->plan->tier_count; i++)
+        zstd = zstd || (k->plan->tiers[i].format == PLAN_ARCHIVE && k->plan->tiers[i].archive.codec == PLAN_ZSTD);
+    for (size_t i = 0; i < k->destination_count; i++) {
+        repositories = repositories || k->destinations[i].has_repository;
+        archives = archives || k->destinations[i].has_archives;
+    }
+    line(p, KIT_HEADING, "What you need");
+    line(p, KIT_TEXT,
+         "A computer with Linux, one of the places above, and the passphrase. clawback itself is not needed. Work as "
+         "root "
+         "in an empty directory on a disk with room enough:");
+    line(p, KIT_COMMAND_LINE, "apt install%s%s%s%s%s%s", repositories ? " restic" : "", archives ? " gnupg tar" : "",
+         zstd ? " zstd" : "", has_kind(k, KIT_GIT) ? " git" : "", has_kind(k, KIT_POSTGRES) ? " postgresql" : "",
+         has_kind(k, KIT_REDIS) ? " redis-server" : "");
+}
+
+static void passphrase(const struct page *p)
+{
+    const struct kit *k = p->k;
+    line(p, KIT_HEADING, "The passphrase");
+    if (k->passphrase != NULL) {
+        p->fn(p->ctx, KIT_FIELD, "passphrase", k->passphrase);
+        line(p, KIT_WARNING, "Whoever holds this page and one of the drives can read everything. Keep it like cash.");
+    } else {
+        line(
+            p, KIT_TEXT,
+            "Without it nobody can read anything. On the machine it came from %s; a copy off the machine is to be kept "
+            "here, or written down where:",
+            k->passphrase_place);
+        line(p, KIT_BLANK_LINE, "%s", "");
+    }
+    line(p, KIT_TEXT, "Put it into a file, which the commands below read (one line, nothing else in it):");
+    line(p, KIT_COMMAND_LINE, "[ -s passphrase.txt ] || (umask 077; cat > passphrase.txt)   # type it, Enter, Ctrl-D");
+}
+
+/* --- where everything is --- */
+
+static void places(const struct page *p)
+{
+    line(p, KIT_HEADING, "Where the backups are");
+    for (size_t i = 0; i < p->k->destination_count; i++) {
+        const struct kit_destination *d = &p->k->destinations[i];
+        struct buf text;
+        buf_init(&text, 64 << 10);
+        buf_append_str(&text, d->path != NULL ? d->path : d->plan->location);
+        if (d->repository != NULL)
+            buf_printf(&text, ", repository %.16s", d->repository);
+        if (d->archives != NULL)
+            buf_printf(&text, ", archives in %s", d->archives);
+        if (d->own_passphrase)
+            buf_append_str(&text, ", with a passphrase of its own");
+        if (d->note != NULL)
+            buf_printf(&text, " (%s)", d->note);
+        p->fn(p->ctx, KIT_FIELD, d->plan->name, buf_cstr(&text));
+        buf_release(&text);
+        if (d->mount != NULL)
+            line(p, KIT_COMMAND_LINE, "%s   # the drive, as it was mounted", d->mount);
+    }
+}
+
+/* --- getting it out --- */
+
+static void choose_repository(const struct page *p)
+{
+    bool first = true;
+    line(p, KIT_HEADING, "See what is there");
+    line(p, KIT_TEXT, "Choose one place; if the drive is mounted elsewhere now, its path is another one.");
+    for (size_t i = 0; i < p->k->destination_count; i++) {
+        const struct kit_destination *d = &p->k->destinations[i];
+        if (!d->has_repository)
+            continue;
+        char *location = word(d->path != NULL ? d->path : d->plan->location);
+        if (first)
+            line(p, KIT_COMMAND_LINE, "export RESTIC_REPOSITORY=%s RESTIC_PASSWORD_FILE=passphrase.txt", location);
+        else
+            line(p, KIT_TEXT, "or RESTIC_REPOSITORY=%s (%s)", location, d->plan->name);
+        first = false;
+        free(location);
+    }
+    line(p, KIT_COMMAND_LINE, "restic snapshots");
+}
+
+static void restore_command(const struct page *p, const struct kit_source *s)
+{
+    char *host = word(p->k->host), *tier = word(s->tier), *path = word(s->path);
+    line(p, KIT_COMMAND_LINE, "restic restore latest --host %s --tag tier=%s --path %s --target restored", host, tier,
+         path);
+    free(host);
+    free(tier);
+    free(path);
+}
+
+static void files(const struct page *p, enum kit_kind kind, const char *heading)
+{
+    bool any = false;
+    for (size_t i = 0; i < p->k->source_count; i++) {
+        const struct kit_source *s = &p->k->sources[i];
+        if (s->kind != kind)
+            continue;
+        if (!any)
+            line(p, KIT_HEADING, "%s", heading);
+        any = true;
+        restore_command(p, s);
+    }
+    if (any && kind == KIT_FILES)
+        line(
+            p, KIT_TEXT,
+            "They are below restored/ then, under their old paths. Move them to where they were, under the same paths "
+            "and "
+            "for the same user: databases and settings of the agent hold absolute paths. --include PATH takes a part.");
+}
+
+static void git_steps(const struct page *p)
+{
+    if (!has_kind(p->k, KIT_GIT))
+        return;
+    line(p, KIT_HEADING, "Git repositories, with what was not committed");
+    for (size_t i = 0; i < p->k->source_count; i++) {
+        const struct kit_source *s = &p->k->sources[i];
+        if (s->kind != KIT_GIT)
+            continue;
+        char *from = mem_printf("restored%s", s->path), *to = mem_printf("recovered%s", s->path + strlen("/git"));
+        char *bundle = mem_printf("%s/repository.bundle", from), *changed = mem_printf("%s/worktree/files", from);
+        char *bundle_word = word(bundle), *to_word = word(to), *changed_word = word(changed);
+        restore_command(p, s);
+        line(p, KIT_COMMAND_LINE, "git clone %s %s", bundle_word, to_word);
+        line(p, KIT_COMMAND_LINE, "[ ! -d %s ] || cp -a %s/. %s/", changed_word, changed_word, to_word);
+        free(from);
+        free(to);
+        free(bundle);
+        free(changed);
+        free(bundle_word);
+        free(to_word);
+        free(changed_word);
+    }
+}
+
+/* The container of that name in the plan, or NULL: then it was a server of the machine itself. */
+static const struct plan_postgres *postgres_container(const struct kit *k, const char *name)
+{
+    for (size_t i = 0; i < k->plan->tier_count; i++)
+        for (size_t n = 0; n < k->plan->tiers[i].postgres_count; n++) {
+            const struct plan_postgres *pg = &k->plan->tiers[i].postgres[n];
+            size_t len = pg->container != NULL ? strlen(pg->container) : 0;
+            if (len > 0 && strncmp(name, pg->container, len) == 0 && (name[len] == '/' || name[len] == '\0'))
+                return pg;
+        }
+    return NULL;
+}
+
+static void postgres_commands(const struct page *p, const struct kit_source *s)
+{
+    const struct plan_postgres *pg = postgres_container(p->k, s->path + strlen("/postgres/"));
+    char *dir = mem_printf("restored%s", s->path), *in = word(dir), *prefix = mem_strdup("");
+    if (pg != NULL) {
+        free(prefix);
+        char *container = word(pg->container), *user = word(pg->user != NULL ? pg->user : "postgres");
+        prefix = mem_printf("docker exec -i %s env PGUSER=%s ", container, user);
+        free(container);
+        free(user);
+    }
+    restore_command(p, s);
+    line(p, KIT_COMMAND_LINE, "[ ! -f %s/globals.sql ] || %spsql -q -d postgres < %s/globals.sql", in, prefix, in);
+    line(p, KIT_COMMAND_LINE,
+         "for f in %s/*.dump; do %spg_restore --clean --if-exists --create -d template1 < \"$f\"; done", in, prefix);
+    free(prefix);
+    free(dir);
+    free(in);
+}
+
+static void postgres_steps(const struct page *p)
+{
+    if (!has_kind(p->k, KIT_POSTGRES))
+        return;
+    line(p, KIT_HEADING, "PostgreSQL: into a new, empty server, as its superuser");
+    for (size_t i = 0; i < p->k->source_count; i++)
+        if (p->k->sources[i].kind == KIT_POSTGRES)
+            postgres_commands(p, &p->k->sources[i]);
+    line(p, KIT_TEXT,
+         "A message that a role exists already is harmless. NAME.counts.json holds the rows of each table, to "
+         "compare with.");
+}
+
+static bool redis_container(const struct kit *k, const char *name)
+{
+    for (size_t i = 0; i < k->plan->tier_count; i++)
+        for (size_t n = 0; n < k->plan->tiers[i].redis_count; n++) {
+            const char *container = k->plan->tiers[i].redis[n].container;
+            if (container != NULL && strcmp(container, name) == 0)
+                return true;
+        }
+    return false;
+}
+
+static void redis_steps(const struct page *p)
+{
+    if (!has_kind(p->k, KIT_REDIS))
+        return;
+    line(p, KIT_HEADING, "Redis: put dump.rdb into the directory of a server that does not run, then start it");
+    for (size_t i = 0; i < p->k->source_count; i++) {
+        const struct kit_source *s = &p->k->sources[i];
+        if (s->kind != KIT_REDIS)
+            continue;
+        const char *name = s->path + strlen("/redis/");
+        char *file = mem_printf("restored%s/dump.rdb", s->path), *file_word = word(file), *name_word = word(name);
+        restore_command(p, s);
+        if (redis_container(p->k, name))
+            line(p, KIT_COMMAND_LINE, "docker stop %s; docker cp %s %s:/data/dump.rdb; docker start %s", name_word,
+                 file_word, name_word, name_word);
+        else
+            line(p, KIT_COMMAND_LINE,
+                 "install -D -m 644 %s recovered%s/dump.rdb   # or into /var/lib/redis, owned by redis", file_word,
+                 s->path);
+        free(file);
+        free(file_word);
+        free(name_word);
+    }
+    line(p, KIT_TEXT, "For the first start 'appendonly no' must be set, else Redis looks for another file.");
+}
+
+static void archive_steps(const struct page *p)
+{
+    bool any = false;
+    for (size_t i = 0; i < p->k->plan->tier_count; i++) {
+        const struct plan_tier *t = &p->k->plan->tiers[i];
+        const struct kit_destination *d = NULL;
+        for (size_t k = 0; k < p->k->destination_count && d == NULL; k++)
+            if (p->k->destinations[k].archives != NULL && strlist_contains(&t->to, p->k->destinations[k].plan->name))
+                d = &p->k->destinations[k];
+        if (t->disabled || t->format != PLAN_ARCHIVE || d == NULL)
+            continue;
+        const char *prefix = t->archive.prefix != NULL ? t->archive.prefix : t->name;
+        const char *ending = t->archive.codec == PLAN_ZSTD   ? ".tar.zst"
+                             : t->archive.codec == PLAN_GZIP ? ".tar.gz"
+                                                             : ".tar";
+        const char *tar = t->archive.codec == PLAN_ZSTD   ? "tar x --zstd"
+                          : t->archive.codec == PLAN_GZIP ? "tar xz"
+                                                          : "tar x";
+        bool keys = t->archive.recipients.count > 0;
+        if (!any)
+            line(p, KIT_HEADING, "Archives: one file that holds everything of its tier");
+        any = true;
+        char *path = mem_printf("%s/%s_latest%s%s", d->archives, prefix, ending, t->archive.unencrypted ? "" : ".gpg");
+        char *file = word(path);
+        if (t->archive.unencrypted)
+            line(p, KIT_COMMAND_LINE, "mkdir -p restored; %s -C restored < %s", tar, file);
+        else
+            line(p, KIT_COMMAND_LINE, "mkdir -p restored; gpg%s --decrypt %s | %s -C restored",
+                 keys ? "" : " --batch --pinentry-mode loopback --passphrase-file passphrase.txt", file, tar);
+        if (keys)
+            line(p, KIT_TEXT, "This needs the private key of one of its recipients: the passphrase does not open it.");
+        free(path);
+        free(file);
+    }
+    if (any)
+        line(p, KIT_TEXT,
+             "Older ones lie beside it, named by date; sha256sum -c NAME.sha256 tells whether one is whole.");
+}
+
+void recovery_kit_page(const struct kit *k, kit_line_fn *fn, void *ctx)
+{
+    const struct page p = {.k = k, .fn = fn, .ctx = ctx};
+    bool repositories = false;
+    for (size_t i = 0; i < k->destination_count; i++)
+        repositories = repositories || k->destinations[i].has_repository;
+    line(&p, KIT_TITLE, "Recovery kit for %s", k->host);
+    line(&p, KIT_TEXT,
+         "Made on %s by %s. How to get back what was backed up on this machine, with stock tools alone. Print it, keep "
+         "it "
+         "with the passphrase, away from the machine; print it again when the configuration changes.",
+         k->made, k->version);
+    passphrase(&p);
+    places(&p);
+    tools(&p);
+    if (repositories) {
+        choose_repository(&p);
+        if (!k->from_repository)
+            line(&p, KIT_TEXT, "No backup was made yet when this page was made: print it again after the first one.");
+        files(&p, KIT_FILES, "Files");
+        git_steps(&p);
+        postgres_steps(&p);
+        redis_steps(&p);
+        files(&p, KIT_SQLITE, "Single databases");
+        files(&p, KIT_COMMAND, "What commands printed");
+    }
+    archive_steps(&p);
+}

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""`clawback recovery-kit`: what stands on the page is typed, letter by letter, where there is no clawback, and everything
+comes back."""
+import glob
+import html
+import os
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import postgres_server  # noqa: E402
+from clawtest import check, clawback_binary, equal, main, needs, one_line, wait_until  # noqa: E402
+from postgres_server import PostgresServer  # noqa: E402
+
+SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "make-sample-home")
+PHRASE = "k7wq2mzr9xv4hnbt3jdp"
+
+
+def scene(box, tiers, host="old-host"):
+    """A sample home backed up by these tiers, once."""
+    box.agent = os.path.join(box.home, ".openclaw")
+    box.run([SAMPLE, box.agent])
+    box.write(os.path.join(box.home, "passphrase"), PHRASE + "\n", 0o600)
+    box.write("claw.yaml", "host: %s\nhome: ~/.openclaw\npassphrase: {file: ~/passphrase}\n"
+                           "destinations: {usb: {path: \"%s\", reserve: 1MB}}\ntiers:\n%s" % (host, box.path("the drive"), tiers))
+    claw(box, "run", "--all")
+
+
+def claw(box, command, *args, **options):
+    return box.run([clawback_binary(), command, "-c", box.path("claw.yaml")] + list(args), **options)
+
+
+def commands_of(text):
+    return [line[6:] for line in text.splitlines() if line.startswith("    $ ")]
+
+
+def carry_out(box, text, env=None):
+    """Types the commands in an empty directory, as somebody else, in order; but for installing packages, which are there."""
+    where = box.mkdir("stranger")
+    box.write("stranger/passphrase.txt", PHRASE + "\n", 0o600)
+    box.write("stranger/home/.gitconfig", "[safe]\n\tdirectory = *\n")
+    commands = [c for c in commands_of(text) if not c.startswith("apt install")]
+    check(len(commands) >= 3, "too few commands", text)
+    check(not any("clawback" in c for c in commands), "it needs clawback", text)
+    environment = {"HOME": box.path("stranger/home"), "CLAWBACK_PASSPHRASE": None, "RESTIC_PASSWORD": None, **(env or {})}
+    box.run(["bash", "-e", "-o", "pipefail", "-c", "\n".join(commands)], cwd=where, env=environment)
+    return where
+
+
+def text_of(path):
+    with open(path, errors="surrogateescape") as f:
+        return f.read()
+
+
+FILES = """
+  git: {git: [{path: ~/.openclaw/workspace}], to: [usb]}
+  config: {files: [~/.openclaw], exclude: ["*.log"], to: [usb]}
+  one: {sqlite: [~/.openclaw/memory/main.sqlite], to: [usb]}
+  listing: {command: [{name: listing, command: [ls, /]}], to: [usb]}
+"""
+
+
+@needs("restic")
+@needs("git")
+def test_files_repositories_and_databases_come_back(box):
+    scene(box, FILES)
+    box.write(os.path.join(box.agent, "workspace/not committed.md"), "draft\n")
+    nested = os.path.join(box.agent, "workspace/nested")
+    box.run(["git", "init", "-q", nested])
+    box.run(["git", "-C", nested, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "within"])
+    box.write(nested + "/more.md", "also a draft\n")
+    claw(box, "run", "--all")
+    where = carry_out(box, claw(box, "recovery-kit", "--output", "-").out)
+    back = where + "/restored" + box.agent
+    for name in (".env", "openclaw.json", "workspace/MEMORY.md", "workspace/not committed.md", "credentials/oauth.json"):
+        equal(text_of(os.path.join(back, name)), text_of(os.path.join(box.agent, name)), name)
+    db = sqlite3.connect(os.path.join(back, "state/openclaw.sqlite"))
+    equal(db.execute("SELECT count(*) FROM task_runs").fetchone()[0], 2000, "rows that were in the -wal alone")
+    db.close()
+    repository = where + "/recovered" + box.agent + "/workspace"
+    head = ["git", "-c", "safe.directory=*", "-C"]
+    equal(box.run(head + [repository, "rev-parse", "HEAD"]).out,
+          box.run(head + [os.path.join(box.agent, "workspace"), "rev-parse", "HEAD"]).out, "the commit")
+    equal(text_of(os.path.join(repository, "not committed.md")), "draft\n", "what was not committed")
+    equal(text_of(repository + "/nested/more.md"), "also a draft\n", "a repository within the repository")
+    check("within" in box.run(head + [repository + "/nested", "log", "--oneline"]).out, "its commit")
+    check(os.path.isdir(where + "/restored/command"), "the command's output")
+
+
+@needs("restic")
+@needs("gpg")
+def test_archives_come_back(box):
+    scene(box, "  full: {files: [~/.openclaw], format: archive, to: [usb]}\n"
+               "  small: {files: [~/.openclaw/cron], format: archive, archive: {compression: zstd}, to: [usb]}\n",
+          host="it's a host")
+    where = carry_out(box, claw(box, "recovery-kit", "-o", "-").out)
+    equal(text_of(where + "/restored" + box.agent + "/.env"), text_of(os.path.join(box.agent, ".env")), ".env")
+
+
+def redis(box, port, directory):
+    box.start(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"])
+    ask = ["redis-cli", "-p", str(port)]
+    wait_until(lambda: subprocess.run(ask + ["ping"], capture_output=True).stdout == b"PONG\n", "redis")
+    return ask
+
+
+@needs("redis-server")
+@needs("restic")
+def test_redis_comes_back(box):
+    port = 22000 + os.getpid() % 8000
+    ask = redis(box, port, box.mkdir("first"))
+    for i in range(50):
+        box.run(ask + ["set", "key%d" % i, "value %d" % i])
+    scene(box, "  db: {redis: [{url: 'redis://127.0.0.1:%d'}], to: [usb]}\n" % port)
+    where = carry_out(box, claw(box, "recovery-kit", "-o", "-").out)
+    dump = glob.glob(where + "/recovered/redis/*/dump.rdb")
+    equal(len(dump), 1, "number of dumps")
+    second = redis(box, port + 1, os.path.dirname(dump[0]))
+    equal(box.run(second + ["dbsize"]).out.strip(), "50", "keys in the second server")
+    equal(box.run(second + ["get", "key7"]).out.strip(), "value 7", "a value")
+
+
+@needs("restic")
+def test_postgres_comes_back(box):
+    first = PostgresServer(box, "first")
+    try:
+        first.psql("CREATE ROLE erp LOGIN; CREATE DATABASE shop OWNER erp")
+        first.psql("CREATE TABLE invoice AS SELECT i AS id, 'row ' || i AS what FROM generate_series(1, 1000) i", "shop")
+        box.write("pg-password", postgres_server.PASSWORD + "\n", 0o600)
+        scene(box, "  db: {postgres: [{url: 'postgresql://%s@127.0.0.1:%d/', password: {file: '%s'}}], to: [usb]}\n"
+              % (first.superuser, first.port, box.path("pg-password")))
+        text = claw(box, "recovery-kit", "-o", "-").out
+    finally:
+        first.close()
+    second = PostgresServer(box, "second")
+    try:
+        # The superuser is there already, which psql says and goes on.
+        carry_out(box, text, env={"PGHOST": "127.0.0.1", "PGPORT": str(second.port), "PGUSER": second.superuser,
+                                  "PGPASSWORD": postgres_server.PASSWORD})
+        equal(second.query("SELECT count(*), sum(id) FROM invoice", "shop"), [["1000", "500500"]], "the rows")
+        equal(second.query("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'shop'"), [["erp"]], "the owner")
+    finally:
+        second.close()
+
+
+def test_the_passphrase_is_on_it_only_when_asked_for(box):
+    scene(box, "  config: {files: [~/.openclaw], to: [usb]}\n")
+    done = claw(box, "recovery-kit", "-o", box.path("kit"))
+    equal(sorted(os.listdir(box.path("kit"))), ["recovery-kit-old-host.html", "recovery-kit-old-host.txt"], "the files")
+    for name in os.listdir(box.path("kit")):
+        path = box.path("kit", name)
+        equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "mode of " + name)
+        check(PHRASE not in text_of(path), "the passphrase is on the page")
+    check(PHRASE not in done.out + done.err, "the passphrase was printed")
+    done = claw(box, "recovery-kit", "-o", box.path("kit"), "--with-passphrase", "--format", "html")
+    page = text_of(box.path("kit/recovery-kit-old-host.html"))
+    check(PHRASE in page and "like cash" in page and "passphrase" in done.err, "no passphrase, or no warning", done)
+    check(PHRASE not in text_of(box.path("kit/recovery-kit-old-host.txt")), "the other form")
+
+
+def test_both_forms_say_the_same(box):
+    scene(box, FILES)
+    text = claw(box, "recovery-kit", "-o", "-").out
+    page = claw(box, "recovery-kit", "-o", "-", "--format", "html").out
+    check("http" not in page and "<script" not in page, "it is not self-contained")
+    typed = [html.unescape(re.sub("</?span>", "", c)) for c in re.findall(r"<code>(.*?)</code>", page)]
+    equal(typed, commands_of(text), "the commands")
+
+
+def test_before_the_first_backup_and_mistakes(box):
+    scene(box, "  config: {files: [~/.openclaw], to: [usb]}\n")
+    shutil.rmtree(box.path("the drive"))
+    done = claw(box, "recovery-kit", "-o", "-")
+    check("No backup was made yet" in done.out and "destination 'usb'" in done.err, "it does not say so", done)
+    one_line(claw(box, "recovery-kit", "-o", "-", "--format", "both", rc=1), 1, "--format")
+    one_line(claw(box, "recovery-kit", "nonsense", rc=1), 1, "nonsense")
+    os.remove(os.path.join(box.home, "passphrase"))
+    done = claw(box, "recovery-kit", "--with-passphrase", rc=1)
+    check("passphrase" in done.err, "no clear line", done)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""What `clawback run` removes, and above all what it does not."""
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from clawtest import check, equal, files_below, main, needs, needs_root  # noqa: E402
+from plan_box import PHRASE, Plan  # noqa: E402
+
+CONFIG = """
+  config:
+    every: 2h
+    files: [~/.openclaw]
+    to: [usb]
+    keep: %s
+"""
+DAY = datetime.timedelta(days=1)
+
+
+def host():
+    return os.uname().nodename
+
+
+def add_old(plan, days, tags="tier=config,run=old", hostname=None):
+    """A snapshot of the past, as an earlier run would have left it; its ID."""
+    when = (datetime.datetime.now() - days * DAY).strftime("%Y-%m-%d %H:%M:%S")
+    done = plan.claw("usb", "backup", plan.agent, "--tag", tags, "--time", when, "--host", hostname or host(), "--json")
+    return done.summary()["snapshot_id"]
+
+
+def ids(plan):
+    return {s["id"] for s in plan.snapshots("usb")}
+
+
+def test_a_window_of_days(box):
+    plan = Plan(box, CONFIG % "{within: 7d}")
+    plan.run()
+    old = [add_old(plan, d) for d in (30, 8)]
+    kept = [add_old(plan, 6), add_old(plan, 30, "tier=other"), add_old(plan, 30, "hand"), add_old(plan, 30, hostname="elsewhere")]
+    plan.run("config")
+    there = ids(plan)
+    equal([i in there for i in old], [False, False], "old ones of the tier")
+    equal([i in there for i in kept], [True] * 4, "young ones, and those of others")
+    equal(plan.last("config")["destinations"][0]["removed"], 2, "removed, in the record")
+    plan.claw("usb", "check", "--read-data")
+
+
+def test_all_are_kept_when_nothing_is_said(box):
+    for keep in ("{all: true}", None):
+        plan = Plan(box, CONFIG % keep if keep else (CONFIG % "x").replace("    keep: x\n", ""))
+        plan.run("config")
+        old = add_old(plan, 1000)
+        plan.run("config")
+        check(old in ids(plan), "it was removed with keep %s" % keep)
+
+
+def test_space_comes_back_once_a_day(box):
+    plan = Plan(box, CONFIG % "{last: 1}")
+    pruned, sizes = [], []
+    for i in range(4):
+        box.write(os.path.join(plan.agent, "big"), os.urandom(3 << 20))
+        plan.run("config")
+        record = plan.last("config")
+        pruned.append(bool(record["destinations"][0].get("pruned")))
+        sizes.append(sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(box.path("usb", "data"))
+                         for f in files) >> 20)
+    equal(pruned, [False, True, False, False], "which runs pruned")
+    check(sizes[1] < 5 and sizes[3] > 8, "sizes", sizes)
+    # A day later by its own account.
+    state = box.path("home", ".local", "state", "clawback", "destinations", "usb.json.tidy")
+    with open(state) as f:
+        told = json.load(f)
+    equal(told["removed"], 2, "what is left to be tidied up")
+    told["lastPruneMs"] -= 25 * 3600 * 1000
+    with open(state, "w") as f:
+        json.dump(told, f)
+    plan.run("config")
+    equal(plan.last("config")["destinations"][0]["pruned"], True, "pruned a day later")
+    plan.claw("usb", "check", "--read-data")
+
+
+def test_an_incomplete_run_pushes_out_no_complete_one(box):
+    plan = Plan(box, CONFIG % "{last: 1}")
+    plan.run()
+    good = ids(plan)
+    plan.write((CONFIG % "{last: 1}").replace("[~/.openclaw]", "[~/.openclaw, %s]" % box.path("nosuch")))
+    for _ in range(3):
+        plan.run("config", rc=3)
+    check(good <= ids(plan), "the last complete one was removed", good, ids(plan))
+
+
+def test_a_destination_that_was_away_keeps_what_it_has(box):
+    plan = Plan(box, CONFIG.replace("[usb]", "[usb, second]") % "{last: 2}", {"usb": box.path("usb"), "second": box.path("second")})
+    plan.run()
+    plan.run("config")
+    os.rename(box.path("second"), box.path("away"))
+    for _ in range(3):
+        plan.run("config", rc=3)
+    os.rename(box.path("away"), box.path("second"))
+    equal(len(plan.snapshots("second")), 2, "snapshots of the one that was away")
+    plan.run("config")
+    equal([len(plan.snapshots(d)) for d in ("usb", "second")], [2, 2], "snapshots")
+    newest = [max(plan.snapshots(d), key=lambda s: s["time"])["tree"] for d in ("usb", "second")]
+    equal(newest[0], newest[1], "trees of the newest")
+
+
+# --- archives
+
+FULL = """
+  full:
+    cron: "0 0 * * 0"
+    files: [~/.openclaw]
+    format: archive
+    to: [usb]
+    keep: {weekly: 4, monthly: 12}
+"""
+
+
+def archives(box):
+    return sorted(n for n in os.listdir(box.path("usb", "archives", host())) if n.endswith(".tar.gz.gpg") and "latest" not in n)
+
+
+def decrypt(box, path):
+    gpg = box.mkdir("gpg")
+    os.chmod(gpg, 0o700)
+    return subprocess.run(["gpg", "--homedir", gpg, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase-fd", "0",
+                           "--decrypt", path], input=PHRASE.encode() + b"\n", stdout=subprocess.PIPE, check=True).stdout
+
+
+@needs("gpg")
+def test_an_archive_opens_with_gpg_and_tar_alone(box):
+    plan = Plan(box, FULL)
+    plan.run()
+    name, = archives(box)
+    equal(plan.last("full")["snapshots"], [name], "the record")
+    path = box.path("usb", "archives", host(), name)
+    box.mkdir("out")
+    subprocess.run(["tar", "xz", "-C", box.path("out")], input=decrypt(box, path), check=True)
+    equal(open(box.path("out") + plan.agent + "/workspace/notes.md").read(), "remember\n" * 1000, "a file from the archive")
+    box.run(["sha256sum", "-c", name + ".sha256"], cwd=os.path.dirname(path))
+    equal(os.path.realpath(os.path.join(os.path.dirname(path), "latest.tar.gz.gpg")), os.path.realpath(path), "latest")
+    subprocess.run(["gpgconf", "--homedir", box.path("gpg"), "--kill", "all"], check=False)
+
+
+@needs("gpg")
+def test_archives_of_four_weeks_and_of_each_months_first_sunday(box):
+    plan = Plan(box, FULL)
+    plan.run("full")
+    real, = archives(box)
+    where = box.path("usb", "archives", host())
+    today = datetime.date.today()
+    sunday = today - datetime.timedelta(days=(today.weekday() + 1) % 7)
+    sundays = [sunday - 7 * i * DAY for i in range(1, 80)]
+    for day in sundays:
+        for prefix in ("full", "mine"):
+            shutil.copy(os.path.join(where, real), os.path.join(where, "%s_%s_00.tar.gz.gpg" % (prefix, day)))
+    plan.run("full")
+    left = [n[len("full_"):len("full_2026-01-01")] for n in archives(box) if n.startswith("full_")]
+    left = sorted({datetime.date.fromisoformat(n) for n in left})
+    equal(len([n for n in archives(box) if n.startswith("mine_")]), len(sundays), "archives that are not ours")
+    months = sorted({(d.year, d.month) for d in sundays + [today]})[-12:]
+    expected = {today}
+    for day in sorted(sundays + [today]):
+        first_sunday = day in sundays and day.day <= 7
+        month = (day.year, day.month)
+        if month in months and (first_sunday or (month == (today.year, today.month) and day == today and
+                                                 not any((d.year, d.month) == month for d in sundays))):
+            expected.add(day)
+    weeks = []
+    for day in sorted(sundays + [today], reverse=True):
+        if day.isocalendar()[:2] not in [w.isocalendar()[:2] for w in weeks]:
+            weeks.append(day)
+    expected |= set(weeks[:4])
+    equal(left, sorted(expected), "days of the archives that are left")
+
+
+@needs("gpg")
+def test_no_archive_goes_when_the_new_one_failed(box):
+    plan = Plan(box, FULL.replace("{weekly: 4, monthly: 12}", "{last: 1}"))
+    plan.run("full")
+    first = archives(box)
+    plan.write(FULL.replace("{weekly: 4, monthly: 12}", "{last: 1}").replace(
+        "    format", "    command: [{name: bad, command: 'exit 3'}]\n    format"))
+    plan.run("full", rc=1)
+    check(set(first) <= set(archives(box)), "an older archive was removed")
+    equal(plan.last("full")["status"], "failed", "status")
+
+
+@needs_root
+@needs("gpg")
+def test_an_archive_that_does_not_fit_leaves_nothing_behind(box):
+    drive = box.mount_tmpfs("drive", "8m")
+    plan = Plan(box, FULL.replace("[usb]", "[usb, second]"), {"usb": drive, "second": box.path("second")})
+    box.write(os.path.join(plan.agent, "big"), os.urandom(20 << 20))
+    done = plan.run("full", rc=3)
+    check("usb" in done.err, "the message", done)
+    equal([f for f in files_below(drive) if "archives" in f], [], "files on the drive that is full")
+    equal(len([f for f in files_below(box.path("second")) if f.endswith("00.tar.gz.gpg") or "full_2" in f]), 2,
+          "the archive and its checksum in the other one")
+    record = plan.last("full")
+    equal([(d["name"], d["status"]) for d in record["destinations"]], [("usb", "failed"), ("second", "completed")],
+          "destinations of the record")
+    plan.write(FULL)
+    plan.run("full", rc=1)
+    equal([f for f in files_below(drive) if "archives" in f], [], "files on the drive that is full")
+
+
+@needs("gpg")
+def test_an_unencrypted_archive_has_no_secrets_and_goes_only_where_it_may(box):
+    tier = FULL.replace("format: archive", "format: archive\n    archive: {encrypt: false}")
+    plan = Plan(box, tier, {"usb": {"path": box.path("usb"), "allow_unencrypted": True}})
+    box.write(os.path.join(plan.agent, ".env"), "API_KEY=sk-123\n")
+    done = plan.run("full", rc=(0, 3))
+    check("secrets were left out" in done.err, "the message", done)
+    where = box.path("usb", "archives", host())
+    name, = [n for n in os.listdir(where) if n.endswith(".tar.gz") and "latest" not in n]
+    listed = box.run(["tar", "tzf", os.path.join(where, name)]).out
+    check("notes.md" in listed and ".env" not in listed and "openclaw.json" not in listed, "members", listed)
+
+
+if __name__ == "__main__":
+    main()

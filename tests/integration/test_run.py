@@ -1,0 +1,686 @@
+#!/usr/bin/env python3
+"""`clawback run`: a plan carried out, and everything that can go wrong on the way."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import treecmp  # noqa: E402
+from clawtest import (check, clawback_binary, equal, files_below, fingerprint, main, needs, needs_root,  # noqa: E402
+                      no_differences, wait_until)
+from plan_box import PHRASE, Plan  # noqa: E402
+
+MIB = 1 << 20
+CONFIG = """
+  config:
+    every: 2h
+    files: [~/.openclaw]
+    exclude: ["*.log"]
+    to: [usb]
+    keep: {within: 7d}
+"""
+
+
+def two(box, first="usb", second="second"):
+    return {first: box.path(first), second: box.path(second)}
+
+
+def same_trees(found, expected, ignore=()):
+    no_differences(treecmp.differences(treecmp.read_tree(found), treecmp.read_tree(expected), ignore), "restored home")
+
+
+# --- all is well
+
+def test_a_first_run_makes_everything_it_needs(box):
+    plan = Plan(box, CONFIG)
+    box.write(os.path.join(plan.agent, "x.log"), "noise")
+    box.write(os.path.join(plan.agent, "cache", "x"), "noise")
+    done = plan.run()
+    snapshots = plan.snapshots("usb")
+    equal(len(snapshots), 1, "number of snapshots")
+    record = plan.last("config")
+    equal(snapshots[0]["tags"], ["tier=config", "run=" + record["runId"]], "tags")
+    equal([record["status"], record["exitCode"], record["uploaded"]], ["completed", 0, True], "the record")
+    equal(record["snapshots"], [snapshots[0]["id"]], "snapshots of the record")
+    check(record["destinations"][0]["verified"], "it was not confirmed", record)
+    started = plan.records("config")[0]
+    equal([started["status"], started["jobId"], started["runId"]], ["started", "config", record["runId"]], "first record")
+    for name in ("timestamp", "duration", "backupSize", "durationMs", "bytesProcessed", "bytesAdded"):
+        check(name in record, "the record lacks '%s'" % name, record)
+    check(PHRASE not in done.out + done.err + json.dumps(record), "the passphrase was shown")
+    plan.claw("usb", "restore", "latest", "--target", box.path("out"))
+    os.unlink(os.path.join(plan.agent, "x.log"))
+    os.unlink(os.path.join(plan.agent, "cache", "x"))
+    os.rmdir(os.path.join(plan.agent, "cache"))
+    same_trees(box.path("out") + plan.agent, plan.agent, ("mtime",))
+    plan.claw("usb", "check", "--read-data")
+
+
+def test_only_what_is_due_runs(box):
+    plan = Plan(box, CONFIG + """
+  never:
+    files: [~/.openclaw]
+    to: [usb]
+""")
+    plan.run()
+    equal(len(plan.records("config")), 2, "records of the tier that was due")
+    equal(plan.records("never"), [], "records of a tier without a schedule")
+    again = plan.run()
+    check("nothing is due" in again.err, "the message", again)
+    equal(len(plan.records("config")), 2, "records after a second run")
+    plan.run("config", "never")
+    equal([len(plan.records(t)) for t in ("config", "never")], [4, 2], "records after a run by name")
+    plan.run("--all")
+    equal([len(plan.records(t)) for t in ("config", "never")], [6, 4], "records after --all")
+    wrong = plan.run("nosuch", rc=1)
+    check("nosuch" in wrong.err and "config, never" in wrong.err, "the message", wrong)
+
+
+def test_a_dry_run_changes_nothing(box):
+    plan = Plan(box, CONFIG)
+    plan.run("--dry-run")
+    check(not os.path.exists(box.path("usb")), "the destination was made")
+    plan.run()
+    before = fingerprint(box.path("usb")), fingerprint(box.path("home", ".local"))
+    box.write(os.path.join(plan.agent, "new"), "new")
+    done = plan.run("config", "--dry-run", "--json").json_lines("tier")
+    check(done[0]["bytes_processed"] > 9000, "nothing was read", done)
+    equal((fingerprint(box.path("usb")), fingerprint(box.path("home", ".local"))), before, "what is there")
+
+
+def test_two_destinations_are_served_by_one_reading(box):
+    box.write("count", "")
+    plan = Plan(box, """
+  dumps:
+    every: 2h
+    command: [{name: dump, command: "echo x >> %s; head -c 3000000 /dev/zero | tr '\\\\0' 'a'"}]
+    files: [~/.openclaw]
+    to: [usb, second]
+""" % box.path("count"), two(box))
+    plan.run()
+    equal(open(box.path("count")).read(), "x\n", "how often the command ran")
+    first, second = plan.snapshots("usb"), plan.snapshots("second")
+    equal(sorted(s["tree"] for s in first), sorted(s["tree"] for s in second), "trees")
+    equal(sorted(s["tags"] for s in first), sorted(s["tags"] for s in second), "tags")
+    equal(len(first), 2, "number of snapshots")
+    plan.claw("second", "check", "--read-data")
+
+
+def test_a_command_and_a_database_file(box):
+    import sqlite3
+    base = sqlite3.connect(box.path("shop.db"))
+    base.execute("create table t (n)")
+    base.executemany("insert into t values (?)", [(i,) for i in range(1000)])
+    base.commit()
+    plan = Plan(box, """
+  dumps:
+    every: 2h
+    command: [{name: hello, command: [echo, hello]}]
+    sqlite: [%s]
+    to: [usb]
+""" % box.path("shop.db"))
+    plan.run()
+    equal(plan.claw("usb", "dump", "--path", "/command/hello", "latest", "/command/hello").out, "hello\n", "the output")
+    plan.claw("usb", "restore", "latest", "--path", box.path("shop.db"), "--target", box.path("out"))
+    copy = sqlite3.connect(box.path("out") + box.path("shop.db"))
+    equal(copy.execute("select sum(n) from t").fetchone(), (499500,), "the sum")
+    base.close()
+
+
+def test_status_tells_how_things_stand(box):
+    plan = Plan(box, CONFIG.replace("[usb]", "[usb, second]"), two(box))
+    plan.run()
+    told = box.run([clawback_binary(), "status", "-c", plan.file, "--json"]).json()
+    tier = told["tiers"][0]
+    equal([tier["name"], tier["outcome"], tier["due"], len(tier["sizes"])], ["config", "ok", False, 1], "the tier")
+    check(tier["next_due"] > tier["last_run"], "the next run", tier)
+    equal([d["name"] for d in told["destinations"]], ["usb", "second"], "destinations")
+    equal(told["problems"], [], "problems")
+    os.rename(box.path("second"), box.path("away"))
+    told = box.run([clawback_binary(), "status", "-c", plan.file, "--json"]).json()
+    equal([d["ready"] for d in told["destinations"]], [True, False], "which destinations are ready")
+    check("second" in told["problems"][0], "problems", told)
+    shown = box.run([clawback_binary(), "status", "-c", plan.file])
+    check("config" in shown.out and "█" in shown.out and "in 1h" in shown.out, "the screen", shown)
+
+
+# --- destinations that are not what they should be
+
+@needs_root
+def test_a_drive_that_is_not_mounted_is_not_written(box):
+    mount = box.mount_tmpfs("drive", "64m")
+    subprocess.run(["umount", mount], check=True)
+    box.mounts.remove(mount)
+    plan = Plan(box, CONFIG.replace("[usb]", "[usb, second]"),
+                {"usb": {"path": os.path.join(mount, "backups"), "require_mount": True}, "second": box.path("second")})
+    if any(line.split()[4] not in ("/",) and box.dir.startswith(line.split()[4])
+           for line in open("/proc/self/mountinfo")):
+        plan.destinations["usb"]["path"] = "/clawtest-not-mounted/backups"
+        plan.write(CONFIG.replace("[usb]", "[usb, second]"))
+    done = plan.run(rc=3)
+    check("nothing is mounted" in done.err and "usb" in done.err, "the message", done)
+    equal(os.listdir(mount), [], "what is on the bare mount point")
+    check(not os.path.exists("/clawtest-not-mounted"), "a directory was made on /")
+    equal(len(plan.snapshots("second")), 1, "snapshots of the other destination")
+    record = plan.last("config")
+    equal([(d["name"], d["status"]) for d in record["destinations"]], [("usb", "failed"), ("second", "completed")],
+          "destinations of the record")
+    # Alone it fails, before anything is read.
+    plan.write(CONFIG)
+    failed = plan.run("config", rc=1)
+    check("nothing is mounted" in failed.err, "the message", failed)
+    record = plan.last("config")
+    equal([record["status"], record["retry"], record["sources"]], ["failed", "yes", []], "the record")
+
+
+@needs_root
+def test_the_wrong_drive_is_not_written(box):
+    right = box.mount_tmpfs("drive", "64m")
+    plan = Plan(box, CONFIG, {"usb": right})
+    plan.run()
+    other = box.mount_tmpfs("drive", "64m")  # over it
+    for content in ({}, {"clawback-destination.json": '{"id": "%s"}' % ("ab" * 32)}):
+        for name, text in content.items():
+            box.write(os.path.join(other, name), text)
+        before = fingerprint(other)
+        done = plan.run("config", rc=1)
+        check("--adopt-destination usb" in done.err and "drive" in done.err, "the message", done)
+        equal(fingerprint(other), before, "what is on the wrong drive")
+    plan.run("config", "--adopt-destination", "usb")
+    equal(len(plan.snapshots("usb")), 1, "snapshots on the new drive")
+    plan.run("config")
+    subprocess.run(["umount", other], check=True)
+    box.mounts.remove(other)
+    back = plan.run("config", rc=1)
+    check("wrong drive" in back.err, "the message", back)
+
+
+def test_a_destination_that_was_emptied_is_not_begun_anew(box):
+    plan = Plan(box, CONFIG)
+    plan.run()
+    box.run(["sh", "-c", "rm -rf usb/data usb/config usb/keys usb/index usb/snapshots usb/locks"])
+    done = plan.run("config", rc=1)
+    check("is gone" in done.err, "the message", done)
+    plan.run("config", "--adopt-destination", "usb")
+    equal(len(plan.snapshots("usb")), 1, "snapshots")
+
+
+def test_lost_state_is_taken_from_the_drive(box):
+    plan = Plan(box, CONFIG)
+    plan.run()
+    box.run(["rm", "-rf", box.path("home", ".local")])
+    plan.run("config")
+    equal(len(plan.snapshots("usb")), 2, "snapshots")
+
+
+@needs_root
+def test_a_full_disk_loses_nothing_that_is_there(box):
+    drive = box.mount_tmpfs("drive", "24m")
+    plan = Plan(box, CONFIG, {"usb": drive})
+    plan.run()
+    first = plan.snapshots("usb")
+    box.write(os.path.join(plan.agent, "big"), os.urandom(40 * MIB))
+    done = plan.run("config", rc=1)
+    check("full" in done.err or "No space" in done.err, "the message", done)
+    record = plan.last("config")
+    equal([record["status"], record["retry"]], ["failed", "yes"], "the record")
+    equal(plan.snapshots("usb"), first, "snapshots")
+    st = os.statvfs(drive)
+    check(st.f_bavail * st.f_frsize >= 900000, "the reserve was used", st)
+    plan.claw("usb", "check", "--read-data")
+    # Less than the reserve is free now: said before anything is read.
+    with open(os.path.join(drive, "filler"), "wb") as f:
+        f.write(bytes(max(0, st.f_bavail * st.f_frsize - 500000)))
+    refused = plan.run("config", rc=1)
+    check("reserve" in refused.err, "the message", refused)
+    equal(plan.last("config")["sources"], [], "sources that were read")
+    os.unlink(os.path.join(drive, "filler"))
+    os.unlink(os.path.join(plan.agent, "big"))
+    plan.run("config")
+    equal(len(plan.snapshots("usb")), 2, "snapshots after there was room again")
+
+
+@needs_root
+def test_a_full_disk_does_not_take_the_other_destination_along(box):
+    drive = box.mount_tmpfs("drive", "16m")
+    plan = Plan(box, CONFIG.replace("[usb]", "[usb, second]"), {"usb": drive, "second": box.path("second")})
+    box.write(os.path.join(plan.agent, "big"), os.urandom(30 * MIB))
+    done = plan.run(rc=3)
+    check("usb" in done.err, "the message", done)
+    equal(len(plan.snapshots("second")), 1, "snapshots of the second")
+    plan.claw("second", "check", "--read-data")
+    record = plan.last("config")
+    equal([record["status"], record["exitCode"]], ["completed", 3], "the record")
+    plan.write(CONFIG.replace("[usb]", "[second, usb]"))
+    done = plan.run("config", rc=3)
+    equal(len(plan.snapshots("second")), 2, "snapshots of the second, first in line")
+
+
+@needs_root
+def test_a_drive_that_is_unplugged_in_the_middle(box):
+    drive = box.mount_tmpfs("drive", "64m")
+    slow = """
+  dumps:
+    every: 2h
+    command: [{name: slow, command: "echo begun; touch %s; sleep 2; head -c 6000000 /dev/urandom"}]
+    to: [usb, second]
+""" % box.path("begun")
+    plan = Plan(box, CONFIG + slow, {"usb": drive, "second": box.path("second")})
+    plan.run("config")
+    run = plan.start("dumps")
+    wait_until(lambda: os.path.exists(box.path("begun")), "the dump to begin")
+    subprocess.run(["umount", "-l", drive], check=True)
+    box.mounts.remove(drive)
+    out, err = run.communicate(timeout=60)
+    equal(run.returncode, 3, "exit status\n%s\n" % err.decode())
+    check(b"usb" in err, "the message", err)
+    equal(len(plan.snapshots("second")), 1, "snapshots of the other destination")
+    equal(os.listdir(drive), [], "what was left on the bare mount point")
+    record = plan.last("dumps")
+    equal([(d["name"], d["status"]) for d in record["destinations"]], [("usb", "failed"), ("second", "completed")],
+          "destinations of the record")
+
+
+def test_a_wrong_passphrase(box):
+    plan = Plan(box, CONFIG)
+    plan.run()
+    first = plan.snapshots("usb")
+    box.write("passphrase", "something else that is long enough\n", 0o600)
+    done = plan.run("config", rc=1)
+    check("passphrase" in done.err and "usb" in done.err, "the message", done)
+    record = plan.last("config")
+    equal([record["status"], record["retry"]], ["failed", "no"], "the record")
+    os.unlink(box.path("passphrase"))
+    done = plan.run("config", rc=1)
+    check("cannot get the passphrase" in done.err, "the message", done)
+    box.write("passphrase", PHRASE + "\n", 0o600)
+    equal(plan.snapshots("usb"), first, "snapshots")
+
+
+def test_damage_in_what_was_just_stored_is_found(box):
+    # The first run's pack is damaged; the second run needs what is in it.
+    plan = Plan(box, CONFIG.replace("within: 7d", "last: 1"))
+    plan.run()
+    pack = max(files_below(box.path("usb", "data")), key=os.path.getsize)
+    os.chmod(pack, 0o600)
+    with open(pack, "r+b") as f:
+        f.seek(200)
+        f.write(bytes(64))
+    done = plan.run("config", rc=1)
+    check("confirm" in done.err, "the message", done)
+    equal(len(plan.snapshots("usb")), 2, "snapshots: nothing is removed after an unverified run")
+    equal(plan.last("config")["destinations"][0]["verified"], False, "verified")
+
+
+# --- sources that fail
+
+def test_a_failing_dump_fails_its_tier_and_the_rest_is_stored(box):
+    plan = Plan(box, """
+  dumps:
+    every: 2h
+    command: [{name: bad, command: "head -c 100000 /dev/urandom; echo broken >&2; exit 3"},
+               {name: good, command: [echo, good]}]
+    to: [usb]
+    keep: {last: 1}
+""")
+    done = plan.run(rc=1)
+    check("broken" in done.err and "bad" in done.err, "the message", done)
+    equal([s["paths"] for s in plan.snapshots("usb")], [["/command/good"]], "snapshots")
+    record = plan.last("dumps")
+    equal({s["name"]: s["status"] for s in record["sources"]}, {"/command/bad": "failed", "/command/good": "completed"},
+          "sources of the record")
+    plan.run("dumps", rc=1)
+    equal(len(plan.snapshots("usb")), 2, "snapshots: nothing is removed after a failed run")
+
+
+def test_a_file_that_cannot_be_read_is_named(box):
+    if os.geteuid() == 0:
+        box.run(["chmod", "0711", box.dir])
+    plan = Plan(box, CONFIG)
+    missing = CONFIG.replace("[~/.openclaw]", "[~/.openclaw, %s]" % box.path("nosuch"))
+    plan.write(missing)
+    done = plan.run(rc=3)
+    check("nosuch" in done.err, "the message", done)
+    record = plan.last("config")
+    equal([record["status"], record["exitCode"], record["sources"][0]["unreadable"]], ["completed", 3, 1], "the record")
+
+
+def shrinking(box, more=""):
+    box.write("dump", os.urandom(400000))
+    return Plan(box, """
+  dumps:
+    every: 2h
+    command: [{name: dump, command: [cat, %s]}]
+    to: [usb]
+    keep: {last: 1}
+%s
+""" % (box.path("dump"), more))
+
+
+def test_a_dump_that_shrank_pushes_out_nothing_good(box):
+    plan = shrinking(box)
+    plan.run()
+    good = plan.snapshots("usb")
+    for _ in range(3):
+        box.write("dump", b"hardly anything")
+        done = plan.run("dumps", rc=1)
+        check("only 15 bytes" in done.err and "--accept-size" in done.err, "the message", done)
+        check(good[0] in plan.snapshots("usb"), "the good one was removed")
+    equal(len(plan.snapshots("usb", "suspect")), 3, "suspect snapshots")
+    equal(plan.last("dumps")["sources"][0]["suspect"], True, "suspect in the record")
+    # A good one again: the suspects are reduced by the policy for themselves, the good ones too.
+    box.write("dump", os.urandom(400000))
+    plan.run("dumps")
+    equal([len(plan.snapshots("usb", "suspect")), len(plan.snapshots("usb"))], [1, 2], "suspects, and all")
+    # And what is right is taken for good.
+    box.write("dump", b"hardly anything")
+    plan.run("dumps", "--accept-size")
+    equal(plan.last("dumps")["exitCode"], 0, "exit code")
+    plan.run("dumps")
+
+
+def test_a_shrunken_dump_may_be_only_a_warning(box):
+    plan = shrinking(box, "    on_shrink: warn")
+    plan.run()
+    box.write("dump", b"hardly anything")
+    done = plan.run("dumps", rc=3)
+    check("only 15 bytes" in done.err, "the message", done)
+    equal(len(plan.snapshots("usb")), 2, "snapshots: nothing is removed after a shrunken run")
+    plan.run("dumps")
+    equal(len(plan.snapshots("usb")), 1, "snapshots after that")
+
+
+def test_what_does_not_run_is_skipped(box):
+    plan = Plan(box, """
+  databases:
+    every: 2h
+    redis: [{url: "redis://127.0.0.1:1"}]
+    when: running
+    to: [usb]
+""")
+    plan.run()
+    record = plan.last("databases")
+    equal([record["status"], record["exitCode"], record["sources"][0]["status"]], ["skipped", 0, "skipped"], "the record")
+    plan.write("""
+  databases:
+    every: 2h
+    redis: [{url: "redis://127.0.0.1:1"}]
+    to: [usb]
+""")
+    plan.run("databases", rc=1)
+    equal(plan.last("databases")["status"], "failed", "status")
+
+
+# --- git
+
+def git(box, where, *args):
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main", "-c", "safe.directory=*"]
+    return box.run(["git", "-C", where] + who + list(args)).out
+
+
+def repository(box, where, remote=None):
+    os.makedirs(where, exist_ok=True)
+    git(box, where, "init", "-q")
+    box.write(os.path.join(where, "code"), "int main;\n")
+    git(box, where, "add", "code")
+    git(box, where, "commit", "-qm", "first")
+    if remote is not None:
+        git(box, box.dir, "init", "-q", "--bare", remote)
+        git(box, where, "remote", "add", "origin", remote)
+    return where
+
+
+GIT = """
+  git:
+    every: 2h
+    git: [{path: ~/.openclaw/workspace, push: origin}]
+    to: [usb]
+    keep: {all: true}
+"""
+
+
+@needs("git")
+def test_git_repositories_are_stored_and_pushed(box):
+    plan = Plan(box, GIT)
+    where = repository(box, os.path.join(plan.agent, "workspace"), box.path("remote.git"))
+    inner = repository(box, os.path.join(where, "ai-erp"))
+    plan.run()
+    equal(sorted(s["paths"] for s in plan.snapshots("usb")), [["/git" + where], ["/git" + inner]], "snapshots")
+    head = git(box, where, "rev-parse", "HEAD")
+    equal(git(box, box.path("remote.git"), "rev-parse", "main"), head, "what the remote has")
+    sources = {s["name"]: s for s in plan.last("git")["sources"]}
+    check("created" in sources["/git" + where]["push"], "the push", sources)
+    check("no remote" in sources["/git" + inner]["push"], "the push of one that was only found", sources)
+    equal(plan.last("git")["exitCode"], 0, "exit code")
+    plan.claw("usb", "restore", "latest", "--path", "/git" + where, "--target", box.path("out"))
+    git(box, box.dir, "clone", "-q", box.path("out") + "/git" + where + "/repository.bundle", box.path("clone"))
+    equal(git(box, box.path("clone"), "rev-parse", "HEAD"), head, "the head of a clone of the bundle")
+
+
+@needs("git")
+def test_a_push_that_is_refused_does_not_stop_the_backup(box):
+    plan = Plan(box, GIT)
+    where = repository(box, os.path.join(plan.agent, "workspace"), box.path("remote.git"))
+    hook = box.write(box.path("remote.git", "hooks", "pre-receive"), "#!/bin/sh\necho not today >&2\nexit 1\n", 0o755)
+    done = plan.run(rc=3)
+    check("push failed" in done.err, "the message", done)
+    equal(len(plan.snapshots("usb")), 1, "snapshots")
+    record = plan.last("git")
+    equal([record["status"], record["exitCode"], record["sources"][0]["pushFailed"]], ["completed", 3, True], "the record")
+    told = box.run([clawback_binary(), "status", "-c", plan.file, "--json"]).json()
+    check(any("push failed" in p for p in told["problems"]), "problems", told)
+    os.unlink(hook)
+    plan.run("git")
+    equal(git(box, box.path("remote.git"), "rev-parse", "main"), git(box, where, "rev-parse", "HEAD"), "what the remote has")
+
+
+@needs("git")
+def test_a_damaged_git_repository_is_reported(box):
+    plan = Plan(box, GIT.replace(", push: origin", ""))
+    where = repository(box, os.path.join(plan.agent, "workspace"))
+    plan.run()
+    victim = max((f for f in files_below(os.path.join(where, ".git", "objects"))), key=os.path.getsize)
+    os.chmod(victim, 0o600)
+    with open(victim, "r+b") as f:
+        f.write(b"damage!!")
+    done = plan.run("git", rc=(1, 3))
+    check("git" in done.err and ("fsck" in done.err or "corrupt" in done.err or "damaged" in done.err), "the message", done)
+
+
+# --- the example of the issue
+
+EXAMPLE = """
+home: ~/.openclaw
+passphrase: {file: ~/.config/clawback/passphrase}
+
+destinations:
+  usb:
+    path: %(usb)s
+    require_mount: true          # never fill / because the drive is unplugged
+    reserve: 100MB
+  second:
+    path: %(nas)s
+
+tiers:
+  git:
+    every: 2h
+    git:
+      - {path: ~/.openclaw/workspace, push: origin}
+      - {path: ~/.openclaw/workspace/ai-erp, push: origin}
+    to: [usb]
+    keep: {all: true}
+  config:
+    every: 2h
+    files: [~/.openclaw]
+    exclude: ["*.log"]
+    to: [usb, second]
+    keep: {within: 7d}
+  databases:
+    every: 2h
+    postgres: [{container: clawtest-no-such-postgres, user: erp_user, database: ai_erp}]
+    redis: [{container: clawtest-no-such-redis}, {url: "redis://127.0.0.1:1"}]
+    when: running                # what is not running is skipped and recorded, not failed
+    to: [usb]
+    keep: {within: 3d}
+  full:
+    cron: "0 0 * * 0"
+    files: [~/.openclaw]
+    format: archive              # one .tar.gz.gpg that gpg and tar alone can open
+    to: [usb]
+    keep: {weekly: 4, monthly: 12}
+"""
+
+
+@needs_root
+@needs("git")
+@needs("gpg")
+def test_the_example_works_as_it_stands(box):
+    drive = box.mount_tmpfs("drive", "300m")
+    home = box.mkdir("home", ".openclaw")
+    box.write(os.path.join(home, "openclaw.json"), "{}")
+    where = repository(box, os.path.join(home, "workspace"), box.path("one.git"))
+    repository(box, os.path.join(where, "ai-erp"), box.path("two.git"))
+    box.write(box.path("home", ".config", "clawback", "passphrase"), PHRASE + "\n", 0o600)
+    box.write(box.path("home", ".config", "clawback", "clawback.yaml"),
+              EXAMPLE % {"usb": os.path.join(drive, "backups"), "nas": box.path("nas", "backups")})
+    done = box.run([clawback_binary(), "run", "--json"])
+    tiers = {t["tier"]: t for t in done.json_lines("tier")}
+    equal({name: (t["status"], t["exit_code"]) for name, t in tiers.items()},
+          {"git": ("completed", 0), "config": ("completed", 0), "databases": ("skipped", 0), "full": ("completed", 0)},
+          "what became of the tiers\n%s\n" % done)
+    equal([s["status"] for s in tiers["databases"]["sources"]], ["skipped"] * 3, "databases")
+    for repo in ("one.git", "two.git"):
+        check(git(box, box.path(repo), "rev-parse", "main").strip(), "nothing was pushed to %s" % repo)
+    check(any(f.endswith(".tar.gz.gpg") for f in files_below(drive)), "there is no archive")
+    again = box.run([clawback_binary(), "run"])
+    check("nothing is due" in again.err, "the second run", again)
+    box.run([clawback_binary(), "status"])
+
+
+# --- hooks
+
+def test_hooks_hear_what_it_is_about(box):
+    log = box.path("log")
+    tell = 'echo "$CLAWBACK_HOOK $CLAWBACK_TIER $CLAWBACK_STATUS $CLAWBACK_ERROR" >> %s' % log
+    hooks = "hooks: {before: '%s', after: '%s', failure: '%s'}" % (tell, tell, tell)
+    plan = Plan(box, CONFIG + "    %s\n" % hooks, more=hooks)
+    plan.run()
+    equal(open(log).read().splitlines(),
+          ["before   ", "before config  ", "after config completed ", "after  completed "], "what hooks heard")
+    os.unlink(log)
+    os.rename(box.path("passphrase"), box.path("away"))
+    plan.run("config", rc=1)
+    heard = open(log).read().splitlines()
+    check(heard[2].startswith("failure config failed ") and "passphrase" in heard[2], "the failure hook", heard)
+    check(heard[3].startswith("failure  failed 1 of 1 tiers"), "the run's failure hook", heard)
+
+
+def test_a_hook_that_fails_stops_its_tier_only(box):
+    plan = Plan(box, CONFIG + "    hooks: {before: 'echo no disk today >&2; exit 7'}\n" + """
+  other:
+    every: 2h
+    command: [{name: x, command: [echo, x]}]
+    to: [usb]
+    hooks: {after: 'exit 9'}
+""")
+    done = plan.run(rc=1)
+    check("no disk today" in done.err and "hook 'before'" in done.err, "the message", done)
+    equal([plan.last("config")["status"], plan.last("other")["status"]], ["failed", "completed"], "status")
+    equal(plan.last("other")["exitCode"], 3, "exit code after a failed 'after'")
+    equal([s["paths"] for s in plan.snapshots("usb")], [["/command/x"]], "snapshots")
+
+
+def test_a_hook_that_hangs_is_ended(box):
+    plan = Plan(box, CONFIG + "    hooks: {before: 'sleep 1000', timeout: 1s}\n")
+    start = time.monotonic()
+    done = plan.run(rc=1)
+    check(time.monotonic() - start < 30, "it took too long")
+    check("hook 'before'" in done.err, "the message", done)
+
+
+# --- one at a time, kills
+
+def test_two_triggers_never_overlap(box):
+    plan = Plan(box, """
+  slow:
+    every: 2h
+    command: [{name: slow, command: "touch %s; sleep 3; echo done"}]
+    to: [usb]
+""" % box.path("begun"))
+    first = plan.start()
+    wait_until(lambda: os.path.exists(box.path("begun")), "the first run to begin")
+    second = plan.run(rc=0)
+    check("another run is under way" in second.out and str(first.pid) in second.out, "the message", second)
+    named = plan.run("slow", rc=11)
+    check("another run is under way" in named.err, "the message", named)
+    told = box.run([clawback_binary(), "status", "-c", plan.file, "--json"]).json()
+    equal([told["running"], told["tiers"][0]["outcome"]], [True, "running"], "status")
+    waited = plan.run("--wait")
+    equal(first.wait(timeout=30), 0, "exit status of the first")
+    check("nothing is due" in waited.err, "the one that waited ran it again", waited)
+    equal(len(plan.records("slow")), 2, "records")
+
+
+def test_killed_at_any_moment(box):
+    plan = Plan(box, CONFIG.replace("within: 7d", "last: 3"))
+    plan.run()
+    random.seed(7)
+    killed = 0
+    for i in range(12):
+        box.write(os.path.join(plan.agent, "data %d" % i), os.urandom(2 * MIB))
+        run = plan.start("config")
+        time.sleep(random.uniform(0.02, 0.7))
+        run.kill()
+        run.communicate()
+        killed += run.returncode == -signal.SIGKILL
+    check(killed > 0, "no run was killed in time")
+    records = plan.records("config")
+    plan.run("config")
+    plan.claw("usb", "check", "--read-data")
+    after = plan.records("config")
+    if records[-1]["status"] == "started":
+        note = after[-3]
+        equal([note["status"], note.get("interrupted"), note["runId"]], ["failed", True, records[-1]["runId"]],
+              "the note of the run that never ended")
+    equal(after[-1]["status"], "completed", "status")
+    plan.claw("usb", "restore", "latest", "--target", box.path("out"))
+    same_trees(box.path("out") + plan.agent, plan.agent)
+
+
+def test_an_interrupt_is_recorded(box):
+    plan = Plan(box, """
+  slow:
+    every: 2h
+    command: [{name: slow, command: "touch %s; sleep 100"}]
+    to: [usb]
+""" % box.path("begun"))
+    run = plan.start()
+    wait_until(lambda: os.path.exists(box.path("begun")), "the run to begin")
+    run.terminate()
+    run.communicate(timeout=30)
+    equal(run.returncode, 130, "exit status")
+    record = plan.last("slow")
+    equal([record["status"], record["exitCode"]], ["failed", 130], "the record")
+
+
+@needs_root
+def test_a_record_is_written_on_a_full_disk(box):
+    disk = box.mount_tmpfs("disk", "8m")
+    plan = Plan(box, CONFIG, {"usb": os.path.join(disk, "usb")})
+    box.env["XDG_STATE_HOME"] = os.path.join(disk, "state")
+    plan.run()
+    st = os.statvfs(disk)
+    with open(os.path.join(disk, "filler"), "wb") as f:
+        f.write(bytes(st.f_bavail * st.f_frsize))
+    plan.run("config", rc=1)
+    with open(os.path.join(disk, "state", "clawback", "runs", "config.jsonl")) as f:
+        lines = [json.loads(line) for line in f]
+    equal([line["status"] for line in lines], ["started", "completed", "started", "failed"], "records")
+
+
+if __name__ == "__main__":
+    main()
