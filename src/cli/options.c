@@ -5,55 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/nearest.h"
+#include "plan/schedule.h"
 
-enum { WORD_MAX_CHARS = 40, CANDIDATES_MAX = 256 };
-
-/* --- spelling --- */
-
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-    size_t m = a < b ? a : b;
-    return m < c ? m : c;
-}
-
-/* Insertions, deletions, replacements and swaps of neighbours that turn a into b. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t la = strlen(a), lb = strlen(b);
-    if (la > WORD_MAX_CHARS || lb > WORD_MAX_CHARS)
-        return SIZE_MAX;
-    size_t d[WORD_MAX_CHARS + 1][WORD_MAX_CHARS + 1];
-    for (size_t i = 0; i <= la; i++)
-        d[i][0] = i;
-    for (size_t j = 0; j <= lb; j++)
-        d[0][j] = j;
-    for (size_t i = 1; i <= la; i++)
-        for (size_t j = 1; j <= lb; j++) {
-            size_t replaced = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            d[i][j] = smallest(d[i - 1][j] + 1, d[i][j - 1] + 1, replaced);
-            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (swapped && d[i - 2][j - 2] + 1 < d[i][j])
-                d[i][j] = d[i - 2][j - 2] + 1;
-        }
-    return d[la][lb];
-}
-
-const char *option_nearest(const char *word, const char *const *words)
-{
-    const char *best = NULL;
-    size_t len = strlen(word), best_distance = len / 3 + 2;
-    for (size_t i = 0; words[i] != NULL; i++) {
-        size_t distance = edit_distance(word, words[i]);
-        /* An abbreviation is as good as one wrong letter. */
-        if (len >= 2 && strncmp(word, words[i], len) == 0)
-            distance = 1;
-        if (distance < best_distance && distance < strlen(words[i])) {
-            best = words[i];
-            best_distance = distance;
-        }
-    }
-    return best;
-}
+enum { CANDIDATES_MAX = 256 };
 
 /* --- values --- */
 
@@ -86,33 +41,11 @@ int option_parse_bytes(const char *text, uint64_t unit, uint64_t *out, struct er
 
 int option_parse_duration(const char *text, uint64_t *ms_out, struct err *err)
 {
-    static const struct {
-        const char *suffix;
-        uint64_t ms;
-    } UNITS[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 86400 * 1000}};
-    uint64_t total = 0;
-    const char *p = text;
-    if (strcmp(text, "0") == 0)
-        p++;
-    else if (*p == '\0')
-        return err_set(err, ERR_USAGE, "'' is no duration (like 30s, 5m, 1h30m)");
-    while (*p != '\0') {
-        char *end;
-        errno = 0;
-        unsigned long long n = strtoull(p, &end, 10);
-        size_t len = strspn(end, "abcdefghijklmnopqrstuvwxyz"), unit = 0;
-        while (unit < sizeof UNITS / sizeof *UNITS &&
-               (strlen(UNITS[unit].suffix) != len || memcmp(UNITS[unit].suffix, end, len) != 0))
-            unit++;
-        if (*p < '0' || *p > '9' || unit == sizeof UNITS / sizeof *UNITS)
-            return err_set(err, ERR_USAGE, "'%s' is no duration (like 30s, 5m, 1h30m)", text);
-        if (errno != 0 || n > (UINT64_MAX - total) / UNITS[unit].ms)
-            return err_set(err, ERR_USAGE, "'%s' is too long", text);
-        total += n * UNITS[unit].ms;
-        p = end + len;
+    if (strcmp(text, "0") == 0) {
+        *ms_out = 0;
+        return 0;
     }
-    *ms_out = total;
-    return 0;
+    return duration_parse(text, ms_out, err);
 }
 
 static int parse_integer(const char *text, int64_t *out, struct err *err)
@@ -299,7 +232,7 @@ static const char *nearest_option(const struct parser *p, const char *name)
         for (const struct option *o = tables[t]; o != NULL && o->name != NULL && n < CANDIDATES_MAX; o++)
             words[n++] = o->name;
     words[n] = NULL;
-    return option_nearest(name, words);
+    return nearest_word(name, words);
 }
 
 static int unknown_long(const struct parser *p, const char *name, size_t len, struct err *err)
@@ -427,7 +360,7 @@ static int unknown_command(const struct parser *p, const char *word, struct err 
         words[n++] = p->commands[i]->name;
     words[n] = NULL;
     char *full = family != NULL ? mem_printf("%s %s", family, word) : mem_strdup(word);
-    const char *near = option_nearest(full, words);
+    const char *near = nearest_word(full, words);
     if (near != NULL)
         err_set(err, ERR_USAGE, "unknown command '%s'; did you mean '%s'?", full, near);
     else

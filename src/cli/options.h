@@ -32,12 +32,10 @@ int option_store(const struct option *o, const char *value, void *base, const ch
 
 /* "100", "64K", "10MiB", "2G" (powers of 1024). A bare number counts `unit`s. ERR_USAGE. */
 int option_parse_bytes(const char *text, uint64_t unit, uint64_t *out, struct err *err);
-/* "90s", "5m", "1h30m", "1d", "500ms", "0". ERR_USAGE. */
+/* "0", or as duration_parse(). ERR_USAGE. */
 int option_parse_duration(const char *text, uint64_t *ms_out, struct err *err);
 
 /* The row of that long name (len bytes), or NULL. */
 const struct option *option_find(const struct option *table, const char *name, size_t len);
 /* Does the option take a value as the next argument? */
 bool option_takes_value(const struct option *o);
-/* Of these words (NULL-terminated) the one that `word` was probably meant to be, or NULL. */
-const char *option_nearest(const char *word, const char *const *words);

@@ -122,15 +122,9 @@ void git_nodes_add_content(struct git_nodes *t, const char *path, uint64_t finge
 
 /* ---- pushing */
 
-/* Byte order within each directory: '/' sorts before everything, so that what is in a directory stays together. */
 static int compare_entries(const void *a, const void *b)
 {
-    const unsigned char *x = (const unsigned char *)((const struct entry *)a)->path;
-    const unsigned char *y = (const unsigned char *)((const struct entry *)b)->path;
-    while (*x == *y && *x != '\0')
-        x++, y++;
-    int left = *x == '/' ? 1 : *x == '\0' ? 0 : *x + 1, right = *y == '/' ? 1 : *y == '\0' ? 0 : *y + 1;
-    return left - right;
+    return virtual_compare_paths(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
 static struct node make_node(const struct git_nodes *t, const char *name, size_t len, const struct stat *st)

@@ -66,15 +66,18 @@ void virtual_tree_add_known(struct virtual_tree *t, const char *path, const stru
     content->always = false;
 }
 
-/* Byte order within each directory: '/' sorts before everything, so that what is in a directory stays together. */
-static int compare_paths(const void *a, const void *b)
+int virtual_compare_paths(const char *a, const char *b)
 {
-    const unsigned char *x = (const unsigned char *)((const struct entry *)a)->path;
-    const unsigned char *y = (const unsigned char *)((const struct entry *)b)->path;
+    const unsigned char *x = (const unsigned char *)a, *y = (const unsigned char *)b;
     while (*x == *y && *x != '\0')
         x++, y++;
     int left = *x == '/' ? 1 : *x == '\0' ? 0 : *x + 1, right = *y == '/' ? 1 : *y == '\0' ? 0 : *y + 1;
     return left - right;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return virtual_compare_paths(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
 /* ---- pushing */
@@ -154,7 +157,7 @@ int virtual_tree_push(struct virtual_tree *t, struct sink *sink, struct err *err
     int rc = 0;
     buf_init(&p.dir, PATH_MAX_BYTES);
     if (t->count > 1)
-        qsort(t->entries, t->count, sizeof *t->entries, compare_paths);
+        qsort(t->entries, t->count, sizeof *t->entries, compare_entries);
     for (size_t i = 0; rc == 0 && i < t->count; i++) {
         rc = leave_dirs(&p, t->entries[i].path, err);
         if (rc == 0)

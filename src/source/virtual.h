@@ -34,5 +34,9 @@ void virtual_tree_free(struct virtual_tree *t); /* with contents that were not p
  * bytes at a character. The caller frees it. */
 char *virtual_name(const char *text);
 
+/* The order that sinks want, for qsort: byte order within each directory ('/' before everything, so that what is in a
+ * directory stays together). */
+int virtual_compare_paths(const char *a, const char *b);
+
 /* A content of these bytes, copied. */
 struct sink_content *bytes_content_new(const void *p, size_t len);

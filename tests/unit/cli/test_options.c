@@ -314,17 +314,6 @@ static void test_options__durations(void **state)
         assert_int_equal(option_parse_duration(BAD[i], &ms, &err), -1);
 }
 
-static void test_options__nearest_is_not_far(void **state)
-{
-    (void)state;
-    static const char *const WORDS[] = {"backup", "restore", "ls", "snapshots", NULL};
-    assert_string_equal(option_nearest("bcakup", WORDS), "backup");
-    assert_string_equal(option_nearest("snap", WORDS), "snapshots");
-    assert_string_equal(option_nearest("restor", WORDS), "restore");
-    assert_null(option_nearest("xy", WORDS));
-    assert_null(option_nearest("a-word-that-is-much-longer-than-any-name-there-is", WORDS));
-}
-
 static void test_options__words_are_cut_as_a_shell_cuts_them(void **state)
 {
     (void)state;
@@ -401,7 +390,6 @@ int main(void)
         cmocka_unit_test(test_options__values_out_of_range_are_refused),
         cmocka_unit_test(test_options__sizes),
         cmocka_unit_test(test_options__durations),
-        cmocka_unit_test(test_options__nearest_is_not_far),
         cmocka_unit_test(test_options__words_are_cut_as_a_shell_cuts_them),
         cmocka_unit_test(test_options__real_tables_are_sound),
     };
