@@ -15,8 +15,8 @@
 #include "repo/repo.h"
 
 struct confirm_result {
-    uint64_t problems; /* reported */
-    uint64_t trees, blobs, packs;
+    uint64_t problems;               /* reported */
+    uint64_t trees, blobs, packs;    /* looked at, for each snapshot that needs them */
     uint64_t new_bytes;              /* stored bytes of the blobs that the parent has not */
     uint64_t packs_read, bytes_read; /* read and proved beyond the trees */
     uint64_t new_bytes_read;         /* of new_bytes */
@@ -33,3 +33,11 @@ struct confirm_result {
 int confirm_snapshot(struct repo *r, struct lock *lock, const struct id *snapshot, uint64_t read_bytes_max,
                      const struct check_reporter *reporter, struct engine_progress *progress,
                      struct confirm_result *out, struct err *err);
+/*
+ * The same for several, in order, until one is not right; out has the sums. The index and the list of packs are loaded
+ * once, and no pack is read twice. read_bytes_max is each snapshot's for what is new in it, and all snapshots' together
+ * for the rest.
+ */
+int confirm_snapshots(struct repo *r, struct lock *lock, const struct id *snapshots, size_t count,
+                      uint64_t read_bytes_max, const struct check_reporter *reporter, struct engine_progress *progress,
+                      struct confirm_result *out, struct err *err);

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/strlist.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/interrupt.h"
@@ -89,10 +90,29 @@ static bool is_replaced(const char *entry, const char *const *additions)
     return false;
 }
 
+static struct strlist withheld;
+
+void process_withhold(const char *name)
+{
+    if (!strlist_contains(&withheld, name))
+        strlist_add(&withheld, name);
+}
+
+static bool is_withheld(const char *entry)
+{
+    for (size_t i = 0; i < withheld.count; i++) {
+        size_t len = strlen(withheld.items[i]);
+        if (strncmp(entry, withheld.items[i], len) == 0 && entry[len] == '=')
+            return true;
+    }
+    return false;
+}
+
 /* Our environment with the additions. The array is the caller's, the strings are not. */
-static char **make_environment(const char *const *additions)
+static char **make_environment(const struct process_options *o)
 {
     static const char *const none[] = {NULL};
+    const char *const *additions = o->environment;
     if (additions == NULL)
         additions = none;
     size_t count = 0;
@@ -102,7 +122,7 @@ static char **make_environment(const char *const *additions)
         count++;
     char **env = mem_array(NULL, count + 1, sizeof *env), **to = env;
     for (char **e = environ; e != NULL && *e != NULL; e++)
-        if (!is_replaced(*e, additions))
+        if (!is_replaced(*e, additions) && (o->with_withheld || !is_withheld(*e)))
             *to++ = *e;
     for (const char *const *a = additions; *a != NULL; a++)
         if (strchr(*a, '=') != NULL)
@@ -177,7 +197,7 @@ static int spawn_as(struct process *p, const struct process_options *o, int out_
     int report[2], errnum = 0;
     if (make_pipe(report) != 0)
         return errno;
-    char **env = make_environment(o->environment);
+    char **env = make_environment(o);
     p->pid = fork();
     if (p->pid == 0) {
         become(o, env, out_fd, err_fd);
@@ -210,7 +230,7 @@ static int spawn(struct process *p, const struct process_options *o, int out_fd,
         rc = set_files(&files, o, out_fd, err_fd);
         if (rc == 0)
             rc = set_attributes(&attributes, o);
-        char **env = make_environment(o->environment);
+        char **env = make_environment(o);
         if (rc == 0)
             rc = posix_spawnp(&p->pid, o->argv[0], &files, &attributes, o->argv, env);
         free(env);

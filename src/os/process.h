@@ -26,6 +26,7 @@ struct process_options {
     const struct os_user *run_as; /* NULL: our user. Else we must be root; groups too; the environment stays ours */
     bool with_stdin;              /* its standard input is stdin_fd, which stays the caller's; else /dev/null */
     int stdin_fd;
+    bool with_withheld;  /* gets all of our environment, also what process_withhold() keeps from others */
     bool inherit_stderr; /* shown as it comes, instead of being kept for the message */
     /* Stays in our process group, so that it may ask on the terminal; what it starts itself is then not stopped with
      * it. Else it leads a group of its own, which is stopped as a whole. */
@@ -36,6 +37,10 @@ struct process_options {
 };
 
 struct process;
+
+/* From now on no process gets this variable of our environment (a passphrase) unless it is named in its options, or has
+ * with_withheld. Before any thread is started. */
+void process_withhold(const char *name);
 
 /* Starts it. ERR_NOT_FOUND, ERR_PERMISSION …: "cannot start 'x': No such file or directory". */
 int process_start(struct process **out, const struct process_options *options, struct err *err);

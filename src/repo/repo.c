@@ -43,28 +43,92 @@ static char *cache_folder(const char *cache_dir, const struct id *repo_id)
     return dir;
 }
 
-int repo_open(struct repo **out, struct store *store, const char *passphrase, const struct repo_options *options,
-              struct err *err)
+static struct repo *repo_new(struct store *store, const struct repo_options *options)
 {
     struct repo *r = mem_zalloc(sizeof *r);
-    uint64_t bytes;
     r->store = store;
     r->options = *options;
     if (r->options.pack_target_bytes == 0)
         r->options.pack_target_bytes = REPO_PACK_TARGET_BYTES;
     if (r->options.threads == 0)
         r->options.threads = os_cpu_count();
-    /* Is there a repository at all? That is better news than a wrong passphrase. */
-    if (store_size(store, STORE_CONFIG, "config", &bytes, err) != 0) {
-        if (err != NULL && (err->code == ERR_NOT_FOUND || err->code == ERR_NO_REPOSITORY))
-            err_set(err, ERR_NO_REPOSITORY, "there is no repository at '%s'", store->location);
-        goto fail;
+    r->options.cache_dir = NULL; /* the caller's string need not live on */
+    return r;
+}
+
+/* Is there a repository at all? That is better news than a wrong passphrase. */
+static int check_there(struct store *store, struct err *err)
+{
+    uint64_t bytes;
+    struct err why = {0};
+    if (store_size(store, STORE_CONFIG, "config", &bytes, &why) == 0)
+        return 0;
+    if (why.code == ERR_NOT_FOUND || why.code == ERR_NO_REPOSITORY)
+        return err_set(err, ERR_NO_REPOSITORY, "there is no repository at '%s'", store->location);
+    if (err != NULL)
+        *err = why;
+    return -1;
+}
+
+int repo_open(struct repo **out, struct store *store, const char *passphrase, const struct repo_options *options,
+              struct err *err)
+{
+    struct repo *r = repo_new(store, options);
+    if (check_there(store, err) != 0 || key_open_any(store, passphrase, &r->key, &r->key_id, err) != 0 ||
+        repo_config_load(store, &r->key, &r->config, err) != 0) {
+        repo_free(r);
+        return -1;
     }
-    if (key_open_any(store, passphrase, &r->key, &r->key_id, err) != 0 ||
+    r->cache_dir = cache_folder(options->cache_dir, &r->config.id);
+    *out = r;
+    return 0;
+}
+
+void repo_keep_key(const struct repo *r, struct repo_key *out)
+{
+    *out = (struct repo_key){.key = r->key, .key_id = r->key_id, .repository = r->config.id};
+}
+
+void repo_key_wipe(struct repo_key *k)
+{
+    mem_wipe(k, sizeof *k);
+}
+
+bool repo_key_is_kept(const struct repo_key *k)
+{
+    return !id_is_zero(&k->key_id);
+}
+
+static int check_key_file(struct store *store, const struct id *key_id, struct err *err)
+{
+    char hex[ID_HEX_BYTES];
+    uint64_t bytes;
+    struct err why = {0};
+    if (store_size(store, STORE_KEY, id_to_hex(key_id, hex), &bytes, &why) == 0)
+        return 0;
+    if (why.code == ERR_NOT_FOUND)
+        return err_set(err, ERR_WRONG_PASSPHRASE, "the key %.8s of '%s' has been removed", hex, store->location);
+    if (err != NULL)
+        *err = why;
+    return -1;
+}
+
+int repo_open_again(struct repo **out, struct store *store, const struct repo_key *kept,
+                    const struct repo_options *options, struct err *err)
+{
+    struct repo *r = repo_new(store, options);
+    r->key = kept->key;
+    r->key_id = kept->key_id;
+    /* Whoever takes a key away wants what it opened to be opened no more. That the configuration can be read proves
+     * that the key is this repository's. */
+    if (check_there(store, err) != 0 || check_key_file(store, &kept->key_id, err) != 0 ||
         repo_config_load(store, &r->key, &r->config, err) != 0)
         goto fail;
+    if (!id_equal(&r->config.id, &kept->repository)) {
+        err_set(err, ERR_CORRUPT, "another repository is at '%s' than before", store->location);
+        goto fail;
+    }
     r->cache_dir = cache_folder(options->cache_dir, &r->config.id);
-    r->options.cache_dir = NULL; /* the caller's string need not live on */
     *out = r;
     return 0;
 fail:

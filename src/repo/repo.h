@@ -66,6 +66,21 @@ int repo_init(struct store *store, const char *passphrase, unsigned version, uin
 int repo_open(struct repo **out, struct store *store, const char *passphrase, const struct repo_options *options,
               struct err *err);
 void repo_free(struct repo *r); /* wipes the key */
+
+/* What opened a repository once, for programs that open it again and again: deriving the key from the passphrase takes
+ * longer than most of what they do. As secret as the passphrase; all zero: nothing is kept. */
+struct repo_key {
+    struct cipher_key key;
+    struct id key_id, repository;
+};
+void repo_keep_key(const struct repo *r, struct repo_key *out);
+void repo_key_wipe(struct repo_key *k);
+bool repo_key_is_kept(const struct repo_key *k);
+/* Opens as repo_open() does, reading the configuration anew. Takes the store over (also when it fails).
+ * ERR_WRONG_PASSPHRASE: the key file has been removed since then. ERR_NO_REPOSITORY, ERR_CORRUPT: none that this key
+ * opens is there. After any failure repo_open() can tell more. */
+int repo_open_again(struct repo **out, struct store *store, const struct repo_key *kept,
+                    const struct repo_options *options, struct err *err);
 /* ERR_UNSUPPORTED, with the reason, where config.read_only is set. Every command that adds data asks first. */
 int repo_check_writable(const struct repo *r, struct err *err);
 

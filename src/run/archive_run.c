@@ -34,7 +34,7 @@ static int make_dir(struct tier_run *t, struct target *target, char **out, struc
     char *dir = destination_archive_dir(p, target->destination);
     if (dir == NULL)
         return err_set(err, ERR_USAGE, "archives need a destination that is a path");
-    if (os_make_dirs(dir, 0700, err) != 0) {
+    if (target_check_again(t, target, err) != 0 || os_make_dirs(dir, 0700, err) != 0) {
         free(dir);
         return -1;
     }
@@ -108,13 +108,16 @@ static int open_sink(struct tier_run *t, struct making *m, const struct sink_rep
     if (m->sink == NULL)
         return -1;
     if (t->tier->archive.unencrypted)
-        m->open = open_sink_new(archive_sink_base(m->sink), reporter);
+        m->open = open_sink_new(archive_sink_base(m->sink), o->plan, reporter);
     return 0;
 }
 
+/* For the next source. The archive's own is asked in either case: that brings it back to the root from wherever a
+ * source that broke off has left it. */
 static struct sink *sink_of(const struct making *m)
 {
-    return m->open != NULL ? open_sink_base(m->open) : archive_sink_base(m->sink);
+    struct sink *base = archive_sink_base(m->sink);
+    return m->open != NULL ? open_sink_base(m->open) : base;
 }
 
 /* --- the sources --- */
@@ -258,26 +261,80 @@ static struct retention_item item_of(const struct archive_file *f)
     return item;
 }
 
-static int remove_old(struct tier_run *t, struct target *target, const char *dir, struct err *err)
-{
+/* What is needed for removing archives of one destination. */
+struct removal {
+    struct target *target;
+    const char *dir;
     struct archive_list list;
-    const char *prefix = t->tier->archive.prefix != NULL ? t->tier->archive.prefix : t->tier->name;
-    if (archive_list_load(&list, dir, prefix, err) != 0)
-        return -1;
-    struct retention_item *items = mem_zalloc((list.count + 1) * sizeof *items);
-    for (size_t i = 0; i < list.count; i++)
-        items[i] = item_of(&list.items[i]);
-    archive_policy_apply(&t->tier->keep.policy, items, list.count);
+    size_t count; /* of the list: those that are not from the future, when the clock was wrong. These do not count */
+    struct strlist stays; /* names */
+    struct record_list runs;
+    struct retention_policy policy;
+};
+
+/* Made by a run that failed, without a dump that should be in it? The last run that tells of the name knows. */
+static bool was_incomplete(const struct record_list *runs, const char *name)
+{
+    for (size_t i = runs->count; i-- > 0;)
+        if (strlist_contains(&runs->items[i].snapshots, name))
+            return runs->items[i].status == RECORD_FAILED;
+    return false;
+}
+
+/* What stays by its name, whatever the policy says. */
+static void find_protected(const struct tier_run *t, struct removal *r)
+{
+    struct record_list all;
+    const struct record *good = retain_protected(t, r->target, &all);
+    if (good != NULL)
+        strlist_copy(&r->stays, &good->snapshots);
+    if (r->target->archive != NULL)
+        strlist_add(&r->stays, r->target->archive);
+    record_list_release(&all);
+}
+
+/* The complete ones, or the others, which count among themselves only: they push out no complete one. */
+static int remove_some(struct removal *r, bool incomplete, struct err *err)
+{
+    const char **names = mem_zalloc((r->count + 1) * sizeof(char *));
+    struct retention_item *items = mem_zalloc((r->count + 1) * sizeof *items);
+    size_t count = 0;
+    for (size_t i = 0; i < r->count; i++)
+        if (was_incomplete(&r->runs, r->list.items[i].name) == incomplete) {
+            names[count] = r->list.items[i].name;
+            items[count++] = item_of(&r->list.items[i]);
+        }
+    archive_policy_apply(&r->policy, items, count);
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < list.count; i++) {
-        bool just_made = target->archive != NULL && strcmp(list.items[i].name, target->archive) == 0;
-        if (items[i].keep || just_made)
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (items[i].keep || strlist_contains(&r->stays, names[i]))
             continue;
-        rc = archive_file_remove(dir, list.items[i].name, err);
-        target->removed += rc == 0;
+        rc = archive_file_remove(r->dir, names[i], err);
+        r->target->removed += rc == 0;
     }
     free(items);
-    archive_list_release(&list);
+    free(names);
+    return rc;
+}
+
+static int remove_old(struct tier_run *t, struct target *target, const char *dir, struct err *err)
+{
+    struct removal r = {.target = target, .dir = dir, .policy = t->tier->keep.policy};
+    const char *prefix = t->tier->archive.prefix != NULL ? t->tier->archive.prefix : t->tier->name;
+    if (archive_list_load(&r.list, dir, prefix, err) != 0)
+        return -1;
+    r.policy.now = os_now();
+    r.count = r.list.count;
+    while (r.count > 0 && r.list.items[r.count - 1].time.tv_sec > r.policy.now.tv_sec) /* in order of time */
+        r.count--;
+    int rc = record_list_read(t->run->options->state_dir, t->tier->name, RECORD_KEPT_LINES, &r.runs, err);
+    if (rc == 0) {
+        find_protected(t, &r);
+        rc = remove_some(&r, false, err) != 0 ? -1 : remove_some(&r, true, err);
+    }
+    record_list_release(&r.runs);
+    strlist_release(&r.stays);
+    archive_list_release(&r.list);
     return rc;
 }
 

@@ -107,9 +107,21 @@ static bool look(struct destination_check *c, struct look *l)
     return true;
 }
 
-static bool check_mounted(struct destination_check *c, const struct look *l)
+/* Something that is mounted above it counts, but not what holds our state: where /home is a file system of its own, a
+ * bare mount point below it lies on that one. */
+static bool is_mounted(const struct look *l, const char *state_dir)
 {
-    if (!c->destination->require_mount || (l->mount != NULL && strcmp(l->mount->path, "/") != 0))
+    char *existing = mounts_existing(state_dir != NULL ? state_dir : "/"), *real = realpath(existing, NULL);
+    const struct mount_point *ours = real != NULL ? mounts_of(&l->mounts, real) : NULL;
+    bool mounted = l->mount != NULL && strcmp(l->mount->path, "/") != 0 && l->mount != ours;
+    free(existing);
+    free(real);
+    return mounted;
+}
+
+static bool check_mounted(struct destination_check *c, const struct destination_options *o, const struct look *l)
+{
+    if (!c->destination->require_mount || is_mounted(l, o->state_dir))
         return true;
     return problem(c, DESTINATION_NOT_MOUNTED, ERR_NOT_FOUND,
                    "nothing is mounted at '%s' (require_mount): plug the drive in and mount it", c->path);
@@ -276,7 +288,7 @@ static void check_local(struct destination_check *c, const struct destination_op
     if (!look(c, l))
         return;
     warn_of_same_disk(c, l, o->sources);
-    if (!check_mounted(c, l) || !read_identity(c, o, i) || !check_identity(c, o, i) || !check_room(c, l))
+    if (!check_mounted(c, o, l) || !read_identity(c, o, i) || !check_identity(c, o, i) || !check_room(c, l))
         return;
     if (l->mount != NULL && l->mount->read_only)
         problem(c, DESTINATION_NOT_WRITABLE, ERR_PERMISSION, "'%s' is mounted read-only", c->path);

@@ -65,6 +65,11 @@ int destination_passphrase(const struct plan *p, const struct plan_destination *
 int destination_open(const struct plan *p, const struct plan_destination *d, const char *cache_dir, bool create,
                      struct repo **out, struct err *err);
 
+/* The same, with the key that is kept from the last time where that still fits (then no passphrase is asked for and
+ * none derived), and keeps it. The caller wipes it: repo_key_wipe(). */
+int destination_open_again(const struct plan *p, const struct plan_destination *d, struct repo_key *kept,
+                           const char *cache_dir, bool create, struct repo **out, struct err *err);
+
 /* After a destination's repository was opened: is it the one that was there before? The first time its ID is remembered
  * (in the state and in the marker). ERR_FAILED: it is another one. */
 int destination_remember(const struct plan_destination *d, const char *state_dir, const struct id *repository,

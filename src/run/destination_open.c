@@ -59,11 +59,17 @@ static int ensure(struct store *store, const char *passphrase, struct err *err)
     return 0;
 }
 
+static struct repo_options repository_options(const struct plan *p, const struct plan_destination *d,
+                                              const char *cache_dir)
+{
+    return (struct repo_options){
+        .cache_dir = cache_dir, .compression = compression(d->compression), .threads = p->cpus};
+}
+
 int destination_open(const struct plan *p, const struct plan_destination *d, const char *cache_dir, bool create,
                      struct repo **out, struct err *err)
 {
-    const struct repo_options options = {
-        .cache_dir = cache_dir, .compression = compression(d->compression), .threads = p->cpus};
+    const struct repo_options options = repository_options(p, d, cache_dir);
     struct store *store;
     char *passphrase;
     if (destination_passphrase(p, d, &passphrase, err) != 0)
@@ -80,6 +86,22 @@ int destination_open(const struct plan *p, const struct plan_destination *d, con
     if (rc != 0 && err != NULL && strstr(err->message, d->name) == NULL)
         err_wrap(err, "destination '%s'", d->name);
     return rc;
+}
+
+int destination_open_again(const struct plan *p, const struct plan_destination *d, struct repo_key *kept,
+                           const char *cache_dir, bool create, struct repo **out, struct err *err)
+{
+    const struct repo_options options = repository_options(p, d, cache_dir);
+    struct store *store;
+    if (repo_key_is_kept(kept) && open_store(d, &store, NULL) == 0 &&
+        repo_open_again(out, store, kept, &options, NULL) == 0)
+        return 0;
+    /* Whatever has changed since: the way by the passphrase is the one that decides, and that knows what to say. */
+    repo_key_wipe(kept);
+    if (destination_open(p, d, cache_dir, create, out, err) != 0)
+        return -1;
+    repo_keep_key(*out, kept);
+    return 0;
 }
 
 /* Notes the ID where one of the two documents lacks it. A marker that cannot be written is no reason to fail: the state

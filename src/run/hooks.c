@@ -75,6 +75,7 @@ int hook_run(const struct plan_hooks *hooks, enum hook_kind kind, const char *ru
     char **argv = terminated(command), **environment = terminated(&env);
     struct process_options options = {.argv = argv,
                                       .environment = (const char *const *)environment,
+                                      .with_withheld = true,
                                       .timeout_ms = hooks->timeout_ms > 0 ? hooks->timeout_ms : TIMEOUT_DEFAULT_MS};
     int rc = process_run(&options, NULL, err);
     if (rc != 0)

@@ -10,7 +10,7 @@
  *     CLAWBACK_SNAPSHOTS, CLAWBACK_BYTES_PROCESSED, CLAWBACK_BYTES_ADDED, CLAWBACK_EXIT_CODE   after and failure
  *
  * None runs after an interrupt. Each is bounded in time; with it ends what it started. No secret is in its environment
- * but what ours has.
+ * but what ours has: it is the owner's program, and may want to start clawback itself.
  */
 #pragma once
 #include "base/err.h"

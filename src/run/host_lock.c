@@ -93,6 +93,9 @@ void host_lock_release(struct host_lock *l)
     if (l == NULL)
         return;
     (void)!ftruncate(l->fd, 0);
+    /* Unlocked by name: a forked child that hangs in a dead network drive has our descriptor, and would keep the lock.
+     */
+    (void)flock(l->fd, LOCK_UN);
     close(l->fd);
     free(l);
 }

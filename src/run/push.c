@@ -19,7 +19,7 @@ void git_checks(struct tier_run *t)
             err.code != ERR_CORRUPT)
             continue;
         t->degraded = true;
-        tier_warn(t, "git repository '%s': %s", s->repository, err.message);
+        tier_warn(t, "%s", err.message);
     }
 }
 

@@ -57,6 +57,9 @@ static int back_up(struct tier_run *t, struct unit *u, struct source *source, st
     struct strlist tags = {0};
     unit_report_init(&report, t, u);
     strlist_copy(&tags, &t->tags);
+    char *kind = mem_printf(RUN_SOURCE_TAG "%s", tier_source_kind_name(u->source->kind));
+    strlist_add(&tags, kind);
+    free(kind);
     if (u->suspect && !u->suspect_ok)
         strlist_add(&tags, RUN_SUSPECT_TAG);
     const struct backup_options options = {
@@ -261,17 +264,18 @@ static void confirm(struct tier_run *t, struct target *target)
 {
     struct locked l;
     struct err err = {0};
-    bool fine = lock_target(t, target, &l, &err) == 0, anything = false;
-    for (size_t i = 0; fine && i < t->unit_count; i++) {
-        struct confirm_result result;
-        bool there = !id_is_zero(&target->ids[i]);
-        anything = anything || there;
-        if (there)
-            fine = confirm_snapshot(l.repo, l.lock, &target->ids[i], CONFIRM_READ_MAX_BYTES, NULL,
-                                    &t->run->progress->engine, &result, &err) == 0;
-    }
+    struct confirm_result result;
+    struct id *ids = mem_array(NULL, t->unit_count + 1, sizeof *ids);
+    size_t count = 0;
+    for (size_t i = 0; i < t->unit_count; i++)
+        if (!id_is_zero(&target->ids[i]))
+            ids[count++] = target->ids[i];
+    bool fine = lock_target(t, target, &l, &err) == 0 &&
+                (count == 0 || confirm_snapshots(l.repo, l.lock, ids, count, CONFIRM_READ_MAX_BYTES, NULL,
+                                                 &t->run->progress->engine, &result, &err) == 0);
     lock_release(l.lock);
-    target->verified = fine && anything;
+    free(ids);
+    target->verified = fine && count > 0;
     if (fine)
         return;
     err_wrap(&err, "what was just stored cannot be confirmed");

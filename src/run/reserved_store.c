@@ -102,6 +102,11 @@ static void reserved_reserve_keep(struct store *s)
     store_reserve_keep(reserved_of(s)->inner);
 }
 
+static void reserved_reserve_retake(struct store *s)
+{
+    store_reserve_retake(reserved_of(s)->inner);
+}
+
 static bool reserved_reserve_give_up(struct store *s)
 {
     return store_reserve_give_up(reserved_of(s)->inner);
@@ -128,6 +133,7 @@ static const struct store_ops OPS = {
     .free_space = reserved_free_space,
     .clean = reserved_clean,
     .reserve_keep = reserved_reserve_keep,
+    .reserve_retake = reserved_reserve_retake,
     .reserve_give_up = reserved_reserve_give_up,
     .free = reserved_free,
 };

@@ -4,7 +4,9 @@
  *   - it is only asked when every source was stored whole, and only of destinations that have all of it, confirmed;
  *   - nothing is removed in a run in which a dump shrank, even where that is only worth a word;
  *   - snapshots of dumps that were too small ("suspect") count for themselves and push out nothing good;
- *   - the snapshots of the last run that was wholly fine are not removed while the present one is not;
+ *   - what the last run made that was wholly fine is not removed while the present one is not;
+ *   - what is from the future (the clock was wrong once) neither counts nor goes: else it would push out all that is
+ * new;
  *   - the engine never removes the last snapshot of a group.
  */
 #include <stdlib.h>
@@ -15,18 +17,43 @@
 #include "run/run_internal.h"
 #include "run/tidy_state.h"
 
+/*
+ * What is one kind of thing in the course of time. The files of a tier are, whatever their paths were: else a workspace
+ * that is added would begin a new group, and what was kept before would stay for ever. All other sources are told apart
+ * by their path, which names a repository, a database or a command; one that is gone keeps what its policy kept last.
+ */
+enum kind { KIND_FILES, KIND_NAMED, KIND_SUSPECT, KIND_COUNT };
+
+static enum kind kind_of(const struct snapshot *s)
+{
+    if (strlist_contains(&s->tags, RUN_SUSPECT_TAG))
+        return KIND_SUSPECT;
+    return strlist_contains(&s->tags, RUN_FILES_TAG) ? KIND_FILES : KIND_NAMED;
+}
+
 struct chosen {
     const char *host;
     char *tier_tag, *protected_run; /* NULL: none */
-    bool suspects;                  /* these, and only these; else all others */
+    enum kind kind;
+    struct timespec now;
 };
+
+static bool is_future(const struct timespec *t, const struct timespec *now)
+{
+    return t->tv_sec != now->tv_sec ? t->tv_sec > now->tv_sec : t->tv_nsec > now->tv_nsec;
+}
+
+static bool is_of_tier(const struct chosen *c, const struct snapshot *s)
+{
+    return !is_future(&s->time, &c->now) && s->hostname != NULL && strcmp(s->hostname, c->host) == 0 &&
+           strlist_contains(&s->tags, c->tier_tag) &&
+           (c->protected_run == NULL || !strlist_contains(&s->tags, c->protected_run));
+}
 
 static bool is_chosen(void *ctx, const struct snapshot *s)
 {
     const struct chosen *c = ctx;
-    return s->hostname != NULL && strcmp(s->hostname, c->host) == 0 && strlist_contains(&s->tags, c->tier_tag) &&
-           strlist_contains(&s->tags, RUN_SUSPECT_TAG) == c->suspects &&
-           (c->protected_run == NULL || !strlist_contains(&s->tags, c->protected_run));
+    return is_of_tier(c, s) && kind_of(s) == c->kind;
 }
 
 static bool is_good_run(const struct tier_run *t)
@@ -37,28 +64,82 @@ static bool is_good_run(const struct tier_run *t)
     return true;
 }
 
-static void choose(const struct tier_run *t, bool suspects, struct chosen *out)
+/* Was all of it read, and has this destination got it? What else there was to complain of, such as a push, is no matter
+ * here. */
+static bool was_good(const struct record *r, const char *destination)
 {
-    const struct record *good = is_good_run(t) ? NULL : record_last_good(&t->history, 0);
-    *out = (struct chosen){.host = t->run->options->plan->host, .suspects = suspects};
-    out->tier_tag = mem_printf("tier=%s", t->tier->name);
-    out->protected_run = good != NULL && good->run_id != NULL ? mem_printf("run=%s", good->run_id) : NULL;
+    bool there = false, whole = r->exit_code == 0 || r->source_count > 0;
+    for (size_t i = 0; i < r->source_count; i++)
+        whole = whole && r->sources[i].unreadable == 0;
+    for (size_t i = 0; i < r->destination_count; i++)
+        there = there || (strcmp(r->destinations[i].name, destination) == 0 && r->destinations[i].verified);
+    return r->status == RECORD_COMPLETED && whole && there;
 }
 
-static int forget(struct tier_run *t, struct target *target, struct lock *lock, bool suspects, struct err *err)
+const struct record *retain_protected(const struct tier_run *t, const struct target *target, struct record_list *all)
 {
-    struct chosen chosen;
+    *all = (struct record_list){0};
+    if (is_good_run(t) ||
+        record_list_read(t->run->options->state_dir, t->tier->name, RECORD_KEPT_LINES, all, NULL) != 0)
+        return NULL;
+    for (size_t i = all->count; i-- > 0;)
+        if (was_good(&all->items[i], target->destination->name))
+            return &all->items[i];
+    return NULL;
+}
+
+static void choose(const struct tier_run *t, const struct target *target, struct chosen *out)
+{
+    struct record_list all;
+    const struct record *good = retain_protected(t, target, &all);
+    *out = (struct chosen){.host = t->run->options->plan->host, .now = os_now()};
+    out->tier_tag = mem_printf("tier=%s", t->tier->name);
+    out->protected_run = good != NULL && good->run_id != NULL ? mem_printf("run=%s", good->run_id) : NULL;
+    record_list_release(&all);
+}
+
+/* How many there are of each kind: for most tiers that is one kind. */
+static int count_kinds(struct tier_run *t, struct target *target, const struct chosen *chosen,
+                       size_t counts[KIND_COUNT], struct err *err)
+{
+    struct snapshot_list all = {0};
+    struct strlist broken = {0};
+    int rc = repo_load_snapshots(target->repo, &all, &broken, err);
+    for (size_t i = 0; rc == 0 && i < all.count; i++)
+        if (is_of_tier(chosen, &all.items[i]))
+            counts[kind_of(&all.items[i])]++;
+    for (size_t i = 0; i < broken.count; i++)
+        tier_warn(t, "destination '%s': %s", target->destination->name, broken.items[i]);
+    strlist_release(&broken);
+    snapshot_list_release(&all);
+    return rc;
+}
+
+static int forget_kind(struct tier_run *t, struct target *target, struct lock *lock, struct chosen *chosen,
+                       struct err *err)
+{
     struct forget_result result;
-    choose(t, suspects, &chosen);
     const struct forget_options options = {.policy = t->tier->keep.policy,
-                                           .grouping = {.host = true, .paths = true},
+                                           .grouping = {.host = true, .paths = chosen->kind != KIND_FILES},
                                            .match = is_chosen,
-                                           .match_ctx = &chosen};
+                                           .match_ctx = chosen};
     int rc = forget_run(target->repo, lock, &options, &result, err);
     target->removed += result.removed;
-    for (size_t i = 0; i < result.broken.count; i++)
-        tier_warn(t, "destination '%s': %s", target->destination->name, result.broken.items[i]);
     forget_result_release(&result);
+    return rc;
+}
+
+static int forget(struct tier_run *t, struct target *target, struct lock *lock, struct err *err)
+{
+    struct chosen chosen;
+    size_t counts[KIND_COUNT] = {0};
+    choose(t, target, &chosen);
+    int rc = count_kinds(t, target, &chosen, counts, err);
+    for (enum kind k = 0; rc == 0 && k < KIND_COUNT; k++) {
+        chosen.kind = k;
+        if (counts[k] > 1) /* the only one stays */
+            rc = forget_kind(t, target, lock, &chosen, err);
+    }
     free(chosen.tier_tag);
     free(chosen.protected_run);
     return rc;
@@ -99,11 +180,8 @@ static void repository_retain(struct tier_run *t, struct target *target)
                   err.message);
         return;
     }
-    if (rc == 0) {
-        rc = forget(t, target, lock, false, &err);
-        if (rc == 0)
-            rc = forget(t, target, lock, true, &err);
-    }
+    if (rc == 0)
+        rc = forget(t, target, lock, &err);
     if (rc == 0)
         prune_if_worth_it(t, target, lock);
     lock_release(lock);

@@ -31,7 +31,7 @@ static int prune_full(struct tier_run *t, struct target *target, struct err *err
     struct repo *repo;
     struct lock *lock;
     tidy_state_read(o->state_dir, target->destination->name, &state);
-    if (destination_open(o->plan, target->destination, o->cache_dir, false, &repo, err) != 0)
+    if (run_open_destination(t->run, target->destination, false, &repo, err) != 0)
         return -1;
     int rc = lock_acquire(&lock, repo, true, o->retry_lock_ms, err);
     if (rc == 0) {

@@ -9,6 +9,7 @@
 #include "crypto/cipher.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
+#include "os/process.h"
 #include "run/hooks.h"
 #include "run/host_lock.h"
 #include "run/run_internal.h"
@@ -128,6 +129,31 @@ static void last_hook(struct run *run, struct run_result *out)
     record_release(&r);
 }
 
+/* Git runs what a repository's own hooks are, and an agent may write those: none of the programs that we start shall
+ * find the passphrase in its environment. */
+static void withhold_passphrases(const struct plan *p)
+{
+    if (p->passphrase.kind == SECRET_ENV)
+        process_withhold(p->passphrase.name);
+    for (size_t i = 0; i < p->destination_count; i++)
+        if (p->destinations[i].passphrase.kind == SECRET_ENV)
+            process_withhold(p->destinations[i].passphrase.name);
+    process_withhold("CLAWBACK_PASSPHRASE");
+    process_withhold("RESTIC_PASSWORD");
+}
+
+static struct repo_key *keys_new(const struct plan *p)
+{
+    return mem_zalloc((p->destination_count + 1) * sizeof(struct repo_key));
+}
+
+static void keys_free(struct repo_key *keys, size_t count)
+{
+    for (size_t i = 0; keys != NULL && i < count; i++)
+        repo_key_wipe(&keys[i]);
+    free(keys);
+}
+
 static void run_tiers(struct run *run, const struct selection *selected, struct run_result *out)
 {
     struct err err = {0};
@@ -172,6 +198,7 @@ int run_plan(const struct run_options *options, const struct run_reporter *repor
     struct selection selected = {0};
     struct host_lock *lock = NULL;
     *out = (struct run_result){0};
+    withhold_passphrases(options->plan);
     if (check_names(options->plan, options->tiers, err) != 0 ||
         check_adopted(options->plan, options->adopt, err) != 0 || make_run_id(run.id, err) != 0)
         return -1;
@@ -187,7 +214,9 @@ int run_plan(const struct run_options *options, const struct run_reporter *repor
         if (lock != NULL)
             describe_run(lock, &selected);
         pthread_mutex_init(&run.mutex, NULL);
+        run.keys = keys_new(options->plan);
         run_tiers(&run, &selected, out);
+        keys_free(run.keys, options->plan->destination_count);
         pthread_mutex_destroy(&run.mutex);
     }
     strlist_release(&run.said);

@@ -9,6 +9,8 @@
 #include "sink/archive_sink.h"
 
 enum { RUN_ID_CHARS = 16, RECORD_WARNINGS_MAX = 100, CONFIRM_READ_MAX_BYTES = 128 << 20 };
+#define RUN_SOURCE_TAG "source=" /* + tier_source_kind_name(): of every snapshot */
+#define RUN_FILES_TAG "source=files"
 #define RUN_SUSPECT_TAG "suspect" /* of snapshots that much is missing from: retention leaves them out of account */
 
 struct run {
@@ -18,6 +20,7 @@ struct run {
     char id[RUN_ID_CHARS + 1];
     struct timespec started;
     struct strlist said;   /* warnings that need no second time */
+    struct repo_key *keys; /* by the plan's destinations, once opened: derived once a run, and wiped at its end */
     pthread_mutex_t mutex; /* guards records against reports from other threads */
 };
 
@@ -79,6 +82,12 @@ void run_targets_check(struct tier_run *t);
 size_t run_targets_usable(const struct tier_run *t);
 /* It takes no further part. Says so, unless that was said already. */
 void target_failed(struct tier_run *t, struct target *target, const struct err *why);
+/* Repositories and archives are only ever made where the check has seen that they may be, a moment ago: what was a
+ * drive at the tier's beginning may be a bare mount point now. */
+int target_check_again(struct tier_run *t, struct target *target, struct err *err);
+/* Opens a destination's repository with the key that the run has kept of it, or by its passphrase. */
+int run_open_destination(struct run *run, const struct plan_destination *d, bool create, struct repo **out,
+                         struct err *err);
 /* Its repository, open without an index; NULL: it failed. */
 struct repo *target_repo(struct tier_run *t, struct target *target);
 /* Opens it for a backup: made on the first use; a new handle each time. backup_open_fn's context: */
@@ -114,6 +123,9 @@ void archive_run(struct tier_run *t);
 /* retain.c, archive_retain.c: what the tier's `keep` does not keep goes, where that is safe. */
 void retain_all(struct tier_run *t);
 void archive_retain(struct tier_run *t, struct target *target);
+/* While this run is not wholly fine: the last one that was, on this destination. What it made is not removed. NULL:
+ * there is none, or no need. It lies in `all`, which the caller releases. */
+const struct record *retain_protected(const struct tier_run *t, const struct target *target, struct record_list *all);
 /* room.c: pruning. `repack`: packs that are partly used, too, else only what is wholly unused goes. */
 int prune_target(struct tier_run *t, struct target *target, struct repo *repo, struct lock *lock, bool repack,
                  struct err *err);

@@ -66,9 +66,7 @@ void target_failed(struct tier_run *t, struct target *target, const struct err *
         tier_warn(t, "destination '%s': %s", target->destination->name, why->message);
 }
 
-/* A repository is only ever made where the check has seen that it may be, a moment ago: what was a drive then may be a
- * bare mount point now. */
-static int check_again(struct tier_run *t, struct target *target, struct err *err)
+int target_check_again(struct tier_run *t, struct target *target, struct err *err)
 {
     const struct run_options *o = t->run->options;
     struct destination_check now;
@@ -81,12 +79,19 @@ static int check_again(struct tier_run *t, struct target *target, struct err *er
     return rc;
 }
 
+int run_open_destination(struct run *run, const struct plan_destination *d, bool create, struct repo **out,
+                         struct err *err)
+{
+    const struct plan *p = run->options->plan;
+    return destination_open_again(p, d, &run->keys[d - p->destinations], run->options->cache_dir, create, out, err);
+}
+
 static int open_target(struct tier_run *t, struct target *target, struct repo **out, struct err *err)
 {
     const struct run_options *o = t->run->options;
     bool create = !target->check.has_repository && !o->dry_run;
-    if (check_again(t, target, err) != 0 ||
-        destination_open(o->plan, target->destination, o->cache_dir, create, out, err) != 0)
+    if (target_check_again(t, target, err) != 0 ||
+        run_open_destination(t->run, target->destination, create, out, err) != 0)
         return -1;
     if (!o->dry_run && destination_remember(target->destination, o->state_dir, &(*out)->config.id, err) != 0) {
         repo_free(*out);

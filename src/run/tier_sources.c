@@ -178,6 +178,13 @@ static int open_git(const struct tier_sources *all, const struct tier_source *s,
     return git_source_new(out, &(struct git_options){.path = s->repository, .timeout_ms = all->tier->timeout_ms}, err);
 }
 
+const char *tier_source_kind_name(enum tier_source_kind kind)
+{
+    static const char *const NAMES[] = {[TIER_FILES] = "files", [TIER_GIT] = "git",       [TIER_POSTGRES] = "postgres",
+                                        [TIER_REDIS] = "redis", [TIER_SQLITE] = "sqlite", [TIER_COMMAND] = "command"};
+    return NAMES[kind];
+}
+
 int tier_source_open(const struct tier_sources *all, const struct tier_source *s, struct source **out, struct err *err)
 {
     const struct plan_tier *t = all->tier;

@@ -39,6 +39,7 @@ int tier_sources_gather(const struct plan *p, const struct plan_tier *t, const c
                         struct tier_sources *out, struct err *err);
 void tier_sources_release(struct tier_sources *s);
 
+const char *tier_source_kind_name(enum tier_source_kind kind); /* "files", "git", "postgres" … */
 int tier_source_open(const struct tier_sources *all, const struct tier_source *s, struct source **out, struct err *err);
 /* Opening or pushing failed with this: is it a server that does not run, and the tier says that this is fine (when:
  * running)? */

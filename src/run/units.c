@@ -77,11 +77,24 @@ static uint64_t last_bytes(const struct record_list *history, const char *name)
     return 0;
 }
 
+/* The recent past is at hand. What has failed all through it is looked for in all of the log: a size must not be taken
+ * for right only because it has been wrong for long. */
+static uint64_t known_bytes(const struct tier_run *t, const char *name)
+{
+    struct record_list all;
+    uint64_t bytes = last_bytes(&t->history, name);
+    if (bytes == 0 && record_list_read(t->run->options->state_dir, t->tier->name, RECORD_KEPT_LINES, &all, NULL) == 0) {
+        bytes = last_bytes(&all, name);
+        record_list_release(&all);
+    }
+    return bytes;
+}
+
 void unit_check_size(struct tier_run *t, struct unit *u)
 {
     char why[SIZE_RULE_MESSAGE_BYTES];
     if (!tier_source_is_dump(u->source) || t->run->options->accept_size ||
-        size_rule_check(u->bytes, last_bytes(&t->history, u->name), why) == SIZE_FINE)
+        size_rule_check(u->bytes, known_bytes(t, u->name), why) == SIZE_FINE)
         return;
     u->suspect = true;
     u->suspect_ok = t->tier->on_shrink == PLAN_SHRINK_WARN;

@@ -251,8 +251,13 @@ int archive_checksum_write(const char *dir, const char *name, const struct id *s
     struct buf text;
     buf_init(&text, CHECKSUM_MAX_BYTES);
     buf_printf(&text, "%s  %s\n", id_to_hex(sha256, hex), name);
-    for (const char *line = summary; *line != '\0'; line += strcspn(line, "\n") + 1)
-        buf_printf(&text, "# %.*s\n", (int)strcspn(line, "\n"), line);
+    for (const char *line = summary; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        buf_append_str(&text, "# ");
+        buf_append(&text, line, len);
+        buf_append_byte(&text, '\n');
+        line += line[len] == '\n' ? len + 1 : len;
+    }
     char *beside = mem_printf("%s/%s%s", dir, name, CHECKSUM_SUFFIX);
     int rc = os_write_file_atomic(beside, text.data, text.len, mode, err);
     free(beside);

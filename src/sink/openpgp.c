@@ -15,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/process.h"
 
@@ -25,7 +27,10 @@ enum {
     TRIAL_BYTES = 64,
     S2K_COUNT_MAX = 65011712, /* RFC 4880, 3.7.1.3: the largest that can be written */
     S2K_COUNT_TRIAL = 65536,
+    DAY_S = 86400,
 };
+
+#define HOME_PREFIX "clawback-gpg-"
 
 struct openpgp {
     struct process *process;
@@ -74,19 +79,6 @@ static const char *const TO_RECIPIENTS[] = {
 
 /* ---- gpg's own home */
 
-static char *make_home(const char *state_dir, struct err *err)
-{
-    const char *base = state_dir != NULL ? state_dir : getenv("TMPDIR");
-    if (base == NULL || base[0] != '/')
-        base = "/tmp";
-    char *home = mem_printf("%s/clawback-gpg-XXXXXX", base);
-    if (mkdtemp(home) != NULL) /* 0700 */
-        return home;
-    err_errno(err, errno, "cannot make a directory for gpg in '%s'", base);
-    free(home);
-    return NULL;
-}
-
 /* Usually it is empty; some versions put an empty keyring there. */
 static void remove_home(char *home)
 {
@@ -99,6 +91,37 @@ static void remove_home(char *home)
         (void)rmdir(home);
     }
     free(home);
+}
+
+/* Those of runs that were killed, in our state. */
+static void remove_abandoned(const char *base)
+{
+    DIR *d = opendir(base);
+    if (d == NULL)
+        return;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        struct stat st;
+        if (strncmp(e->d_name, HOME_PREFIX, sizeof HOME_PREFIX - 1) == 0 &&
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+            st.st_uid == geteuid() && st.st_mtime < os_now().tv_sec - DAY_S)
+            remove_home(os_path_join(base, e->d_name));
+    }
+    closedir(d);
+}
+
+static char *make_home(const char *state_dir, struct err *err)
+{
+    const char *base = state_dir != NULL ? state_dir : getenv("TMPDIR");
+    if (base == NULL || base[0] != '/')
+        base = "/tmp";
+    if (base == state_dir)
+        remove_abandoned(base);
+    char *home = mem_printf("%s/" HOME_PREFIX "XXXXXX", base);
+    if (mkdtemp(home) != NULL) /* 0700 */
+        return home;
+    err_errno(err, errno, "cannot make a directory for gpg in '%s'", base);
+    free(home);
+    return NULL;
 }
 
 /* ---- starting and ending */

@@ -25,7 +25,7 @@ def host():
     return os.uname().nodename
 
 
-def add_old(plan, days, tags="tier=config,run=old", hostname=None):
+def add_old(plan, days, tags="tier=config,run=old,source=files", hostname=None):
     """A snapshot of the past, as an earlier run would have left it; its ID."""
     when = (datetime.datetime.now() - days * DAY).strftime("%Y-%m-%d %H:%M:%S")
     done = plan.claw("usb", "backup", plan.agent, "--tag", tags, "--time", when, "--host", hostname or host(), "--json")
@@ -91,6 +91,63 @@ def test_an_incomplete_run_pushes_out_no_complete_one(box):
     for _ in range(3):
         plan.run("config", rc=3)
     check(good <= ids(plan), "the last complete one was removed", good, ids(plan))
+
+
+def future_beside(box, keep, expected):
+    plan = Plan(box, CONFIG % keep)
+    plan.run()
+    future = add_old(plan, -400, "tier=config,run=old,source=files")
+    for _ in range(2):
+        plan.run("config")
+        there = ids(plan)
+        check(set(plan.last("config")["snapshots"]) <= there, "what a run has just stored was removed")
+        check(future in there, "the one from the future was removed")
+    equal(len(there), expected, "snapshots")
+
+
+def test_what_is_from_the_future_does_not_move_the_window(box):
+    future_beside(box, "{within: 7d}", 4)
+
+
+def test_what_is_from_the_future_does_not_count(box):
+    future_beside(box, "{last: 1}", 2)
+
+
+def test_the_files_of_a_tier_are_one_group_though_their_paths_change(box):
+    plan = Plan(box, CONFIG % "{last: 2}")
+    plan.run()
+    plan.run("config")
+    workspace = box.mkdir("workspace")
+    box.write(os.path.join(workspace, "plan.md"), "new\n")
+    plan.write((CONFIG % "{last: 2}").replace("[~/.openclaw]", "[~/.openclaw, %s]" % workspace))
+    for expected in ([1, 2], [2, 2], [2, 2]):
+        plan.run("config")
+        equal(sorted(len(s["paths"]) for s in plan.snapshots("usb")), expected, "paths of what is kept")
+    plan.claw("usb", "check")
+
+
+def test_dumps_of_a_tier_are_groups_of_their_own(box):
+    tier = """
+  dumps:
+    every: 2h
+    files: [~/.openclaw]
+    command: [{name: one, command: [date, +%%N]}%s]
+    to: [usb]
+    keep: {last: 1}
+"""
+    plan = Plan(box, tier % ", {name: two, command: [echo, two]}")
+    plan.run()
+    plan.run("dumps")
+    paths = lambda: sorted(s["paths"][0] for s in plan.snapshots("usb"))
+    both = sorted([plan.agent, "/command/one", "/command/two"])
+    equal(paths(), both, "the last of each")
+    two = [s["id"] for s in plan.snapshots("usb") if s["paths"] == ["/command/two"]]
+    plan.write(tier % "")
+    plan.run("dumps")
+    plan.run("dumps")
+    equal(paths(), both, "the last of each, also of one that is gone")
+    check(set(two) <= ids(plan), "the last dump of what is gone was removed")
+    equal(sorted(s["tags"][2] for s in plan.snapshots("usb")), ["source=command", "source=command", "source=files"], "kinds")
 
 
 def test_a_destination_that_was_away_keeps_what_it_has(box):
@@ -192,6 +249,49 @@ def test_no_archive_goes_when_the_new_one_failed(box):
 
 @needs_root
 @needs("gpg")
+def test_no_complete_archive_goes_for_an_incomplete_one(box):
+    tier = FULL.replace("{weekly: 4, monthly: 12}", "{last: 1}")
+    plan = Plan(box, tier)
+    plan.run()
+    good, = archives(box)
+    plan.write(tier.replace("[~/.openclaw]", "[~/.openclaw, %s]" % box.path("nosuch")))
+    for _ in range(2):
+        plan.run("full", rc=3)
+        check(good in archives(box), "the last complete archive was removed", archives(box))
+    plan.write(tier)
+    plan.run("full")
+    equal(archives(box), plan.last("full")["snapshots"], "archives after a complete run")
+
+
+@needs("gpg")
+def test_archives_of_failed_runs_push_out_no_complete_one(box):
+    tier = FULL.replace("{weekly: 4, monthly: 12}", "{last: 2}")
+    failing = tier.replace("    files:", "    command: [{name: dump, command: [\"false\"]}]\n    files:")
+    plan = Plan(box, tier)
+    plan.run()
+    good, = archives(box)
+    plan.write(failing)
+    for _ in range(3):
+        plan.run("full", rc=1)
+    plan.write(tier)
+    plan.run("full")
+    check(good in archives(box), "a complete archive was removed for one that is not", archives(box))
+    equal(len(archives(box)), 4, "archives: two complete ones, two others")
+
+
+@needs("gpg")
+def test_an_archive_from_the_future_pushes_out_nothing(box):
+    plan = Plan(box, FULL.replace("{weekly: 4, monthly: 12}", "{within: 7d}"))
+    plan.run()
+    name, = archives(box)
+    where = box.path("usb", "archives", host())
+    shutil.copy(os.path.join(where, name), os.path.join(where, "full_2199-01-01_00.tar.gz.gpg"))
+    plan.run("full")
+    plan.run("full")
+    equal(len(archives(box)), 4, "archives")
+
+
+@needs("gpg")
 def test_an_archive_that_does_not_fit_leaves_nothing_behind(box):
     drive = box.mount_tmpfs("drive", "8m")
     plan = Plan(box, FULL.replace("[usb]", "[usb, second]"), {"usb": drive, "second": box.path("second")})
@@ -214,12 +314,16 @@ def test_an_unencrypted_archive_has_no_secrets_and_goes_only_where_it_may(box):
     tier = FULL.replace("format: archive", "format: archive\n    archive: {encrypt: false}")
     plan = Plan(box, tier, {"usb": {"path": box.path("usb"), "allow_unencrypted": True}})
     box.write(os.path.join(plan.agent, ".env"), "API_KEY=sk-123\n")
+    plan.pass_file = box.write(os.path.join(plan.agent, "remember.txt"), PHRASE + "\n", 0o600)
+    os.link(plan.pass_file, os.path.join(plan.agent, "other.txt"))
+    plan.write(tier)
     done = plan.run("full", rc=(0, 3))
     check("secrets were left out" in done.err, "the message", done)
     where = box.path("usb", "archives", host())
     name, = [n for n in os.listdir(where) if n.endswith(".tar.gz") and "latest" not in n]
     listed = box.run(["tar", "tzf", os.path.join(where, name)]).out
     check("notes.md" in listed and ".env" not in listed and "openclaw.json" not in listed, "members", listed)
+    check("remember.txt" not in listed and "other.txt" not in listed, "the passphrase is in it", listed)
 
 
 if __name__ == "__main__":

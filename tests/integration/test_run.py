@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_a_first_run_makes_everything_it_needs(box):
     snapshots = plan.snapshots("usb")
     equal(len(snapshots), 1, "number of snapshots")
     record = plan.last("config")
-    equal(snapshots[0]["tags"], ["tier=config", "run=" + record["runId"]], "tags")
+    equal(snapshots[0]["tags"], ["tier=config", "run=" + record["runId"], "source=files"], "tags")
     equal([record["status"], record["exitCode"], record["uploaded"]], ["completed", 0, True], "the record")
     equal(record["snapshots"], [snapshots[0]["id"]], "snapshots of the record")
     check(record["destinations"][0]["verified"], "it was not confirmed", record)
@@ -175,6 +176,40 @@ def test_a_drive_that_is_not_mounted_is_not_written(box):
     check("nothing is mounted" in failed.err, "the message", failed)
     record = plan.last("config")
     equal([record["status"], record["retry"], record["sources"]], ["failed", "yes", []], "the record")
+
+
+@needs_root
+def test_a_mount_that_is_not_the_drives_is_not_written(box):
+    """Where /home is a file system of its own, a bare mount point below it has something mounted above it."""
+    disk = box.mount_tmpfs("disk", "64m")
+    usb = {"path": os.path.join(disk, "media", "usb"), "require_mount": True, "reserve": "1MB"}
+    plan = Plan(box, CONFIG, {"usb": usb})
+    done = plan.run(rc=1, env={"CLAWBACK_STATE_DIR": os.path.join(disk, "home", "state")})
+    check("nothing is mounted" in done.err, "the message", done)
+    check(not os.path.exists(os.path.join(disk, "media")), "it was written")
+
+
+@needs("git")
+@needs("gpg")
+@needs_root
+def test_a_drive_that_is_unplugged_before_an_archive_is_begun(box):
+    drive = box.mount_tmpfs("drive", "64m")
+    repository = box.mkdir("repository")
+    box.run(["git", "init", "-q", repository])
+    # What takes time between the look at the drive and the first byte is the check of the repositories.
+    box.write(box.path("bin", "git"), "#!/bin/sh\ncase \"$*\" in *fsck*) umount -l %s;; esac\nexec %s \"$@\"\n"
+              % (drive, shutil.which("git")), 0o755)
+    plan = Plan(box, """
+  full:
+    git: [{path: %s}]
+    files: [~/.openclaw]
+    format: archive
+    to: [usb]
+""" % repository, {"usb": {"path": os.path.join(drive, "backups"), "require_mount": True, "reserve": "1MB"}})
+    done = plan.run("full", rc=1, env={"PATH": box.path("bin") + ":" + os.environ["PATH"]})
+    box.mounts.remove(drive)
+    check("nothing is mounted" in done.err, "the message", done)
+    equal(os.listdir(drive), [], "what is on the bare mount point")
 
 
 @needs_root
@@ -383,6 +418,25 @@ def test_a_dump_that_shrank_pushes_out_nothing_good(box):
     plan.run("dumps")
 
 
+def test_a_dump_that_has_been_too_small_for_long_is_still_too_small(box):
+    dumped = box.write("dumped", "x" * 100000)
+    plan = Plan(box, """
+  dumps:
+    command: [{name: x, command: [cat, %s]}]
+    to: [usb]
+""" % dumped)
+    plan.run("dumps")
+    box.write("dumped", "x" * 100)
+    plan.run("dumps", rc=1)
+    log = box.path("home", ".local", "state", "clawback", "runs", "dumps.jsonl")
+    with open(log) as f:
+        lines = f.read().splitlines()
+    with open(log, "a") as f:
+        f.write("\n".join(lines[-2:] * 300) + "\n")
+    done = plan.run("dumps", rc=1)
+    check("was 100.0 kB before" in done.err, "the message", done)
+
+
 def test_a_shrunken_dump_may_be_only_a_warning(box):
     plan = shrinking(box, "    on_shrink: warn")
     plan.run()
@@ -577,6 +631,20 @@ def test_hooks_hear_what_it_is_about(box):
     heard = open(log).read().splitlines()
     check(heard[2].startswith("failure config failed ") and "passphrase" in heard[2], "the failure hook", heard)
     check(heard[3].startswith("failure  failed 1 of 1 tiers"), "the run's failure hook", heard)
+
+
+def test_what_we_start_does_not_hear_the_passphrase(box):
+    plan = Plan(box, """
+  dumps:
+    command: [{name: x, command: "env > %s; echo x"}]
+    to: [usb]
+""" % box.path("heard"))
+    with open(plan.file) as f:
+        text = f.read().replace("{file: %s}" % plan.pass_file, "{env: BACKUP_PHRASE}")
+    box.write(plan.file, text)
+    plan.run("dumps", env={"BACKUP_PHRASE": PHRASE, "OTHER": "passed on"})
+    heard = open(box.path("heard")).read()
+    check(PHRASE not in heard and "OTHER=passed on" in heard, "its environment", heard)
 
 
 def test_a_hook_that_fails_stops_its_tier_only(box):

@@ -211,15 +211,18 @@ class Box:
 
 
 def remove_tree(path):
-    """Also what other users may not enter and rmtree stumbles over."""
+    """Also what other users may not enter and rmtree stumbles over. Nothing above the tree is touched."""
+    top = os.fsencode(path)
+
     def allow(function, name, _):
         try:
-            os.chmod(os.path.dirname(name), 0o700)
+            if os.fsencode(name) != top:
+                os.chmod(os.path.dirname(name), 0o700)
             os.chmod(name, 0o700)
             function(name)
         except OSError:
             pass
-    shutil.rmtree(os.fsencode(path), onerror=allow)
+    shutil.rmtree(top, onerror=allow)
 
 
 def one_line(result, status, *words):

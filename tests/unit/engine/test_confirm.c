@@ -174,6 +174,55 @@ static void test_confirm__nobody_need_listen(void **state)
     fixture_free(f);
 }
 
+static void test_confirm__several_read_each_pack_once(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    struct err err = {0};
+    struct confirm_result one, both;
+    struct id ids[2];
+    ids[0] = add_snapshot(f, 0, FIRST, 2);
+    ids[1] = add_child(f, &ids[0]);
+    fixture_ok(confirm(f, &ids[1], PLENTY, &one, &err), &err);
+    assert_int_equal(one.packs_read, 2);
+    fixture_ok(confirm_snapshots(f->repo, NULL, ids, 2, PLENTY, NULL, NULL, &both, &err), &err);
+    assert_int_equal(both.packs_read, 2);
+    assert_int_equal(both.bytes_read, one.bytes_read);
+    assert_int_equal(both.new_bytes_read, both.new_bytes);
+    assert_true(both.trees > one.trees && both.new_bytes > one.new_bytes);
+    fixture_ok(confirm_snapshots(f->repo, NULL, ids, 0, PLENTY, NULL, NULL, &both, &err), &err);
+    assert_int_equal(both.packs_read, 0);
+    fixture_free(f);
+}
+
+/* What is new in each is read, though the sample of what is old was used up by another. */
+static void test_confirm__several_share_the_bytes_for_what_is_old(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    struct err err = {0};
+    struct confirm_result r;
+    struct id ids[3], parent = add_snapshot(f, 0, FIRST, 2);
+    struct blob_place old = find_blob(f, &FIRST[0], 0), fresh;
+    char path[256];
+    struct stat st;
+    ids[0] = ids[2] = add_child(f, &parent);
+    ids[1] = parent;
+    fresh = find_blob(f, &SECOND[1], 0);
+    assert_int_equal(stat(stored_path(f, STORE_PACK, &old.pack_id, path), &st), 0);
+    uint64_t old_bytes = (uint64_t)st.st_size;
+    assert_int_equal(stat(stored_path(f, STORE_PACK, &fresh.pack_id, path), &st), 0);
+    /* Enough for the old pack, or for the new one and too little of the old one. */
+    fixture_ok(confirm_snapshots(f->repo, NULL, ids, 2, old_bytes, NULL, NULL, &r, &err), &err);
+    assert_int_equal(r.new_bytes_read, r.new_bytes);
+    assert_int_equal(r.packs_read, 2);
+    flip_byte(f, STORE_PACK, &fresh.pack_id, (off_t)fresh.offset + 20);
+    assert_int_equal(confirm_snapshots(f->repo, NULL, ids + 1, 2, old_bytes, NULL, NULL, &r, &err), -1);
+    assert_int_equal(err.code, ERR_CORRUPT);
+    fixture_ok(confirm_snapshots(f->repo, NULL, ids + 1, 1, old_bytes, NULL, NULL, &r, &err), &err);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +233,8 @@ int main(void)
         cmocka_unit_test(test_confirm__finds_blobs_that_no_index_names),
         cmocka_unit_test(test_confirm__other_snapshots_damage_is_not_its_own),
         cmocka_unit_test(test_confirm__nobody_need_listen),
+        cmocka_unit_test(test_confirm__several_read_each_pack_once),
+        cmocka_unit_test(test_confirm__several_share_the_bytes_for_what_is_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

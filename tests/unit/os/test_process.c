@@ -123,6 +123,21 @@ static void test_process__environment_is_added_or_replaced(void **state)
     unsetenv("CLAWBACK_OLDER");
 }
 
+static void test_process__withholds_what_is_private(void **state)
+{
+    (void)state;
+    static const char *const additions[] = {"CLAWBACK_PRIVATE=given", NULL};
+    setenv("CLAWBACK_PRIVATE", "ours", 1);
+    setenv("CLAWBACK_PRIVATE_NOT", "public", 1);
+    process_withhold("CLAWBACK_PRIVATE");
+    process_withhold("CLAWBACK_PRIVATE");
+    assert_output(SH("printf \"$CLAWBACK_PRIVATE $CLAWBACK_PRIVATE_NOT\""), " public");
+    assert_output(SH("printf $CLAWBACK_PRIVATE", .with_withheld = true), "ours");
+    assert_output(SH("printf $CLAWBACK_PRIVATE", .environment = additions), "given");
+    unsetenv("CLAWBACK_PRIVATE");
+    unsetenv("CLAWBACK_PRIVATE_NOT");
+}
+
 static void test_process__inherits_no_other_descriptor(void **state)
 {
     (void)state;
@@ -509,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_process__input_is_empty_or_a_descriptor),
         cmocka_unit_test(test_process__standard_input_itself_may_be_passed_on),
         cmocka_unit_test(test_process__environment_is_added_or_replaced),
+        cmocka_unit_test(test_process__withholds_what_is_private),
         cmocka_unit_test(test_process__inherits_no_other_descriptor),
         cmocka_unit_test(test_process__works_without_standard_descriptors),
         cmocka_unit_test(test_process__large_output_on_both_streams_does_not_block),

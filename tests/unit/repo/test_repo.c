@@ -45,6 +45,66 @@ static void test_repo_open__tells_no_repository_from_wrong_passphrase(void **sta
     fixture_free(f);
 }
 
+static int open_again_at(const char *path, const struct repo_key *kept, struct repo **out, struct err *err)
+{
+    struct store *store;
+    struct repo_options options = {0};
+    return store_local_new(&store, path, err) == 0 ? repo_open_again(out, store, kept, &options, err) : -1;
+}
+
+static void test_repo_open_again__opens_what_was_open_before(void **state)
+{
+    (void)state;
+    struct err err;
+    struct repo *r;
+    struct repo_key kept = {0};
+    struct fixture *f = fixture_new(2);
+    assert_false(repo_key_is_kept(&kept));
+    repo_keep_key(f->repo, &kept);
+    assert_true(repo_key_is_kept(&kept));
+    fixture_ok(open_again_at(f->path, &kept, &r, &err), &err);
+    assert_memory_equal(&r->key, &f->repo->key, sizeof r->key);
+    assert_true(id_equal(&r->key_id, &f->repo->key_id));
+    assert_true(id_equal(&r->config.id, &f->repo->config.id));
+    assert_true(r->config.polynomial == f->repo->config.polynomial);
+    assert_true(r->options.threads > 0 && r->options.pack_target_bytes == REPO_PACK_TARGET_BYTES);
+    repo_free(r);
+    repo_key_wipe(&kept);
+    assert_false(repo_key_is_kept(&kept));
+    fixture_free(f);
+}
+
+static void test_repo_open_again__not_what_is_gone_or_another(void **state)
+{
+    (void)state;
+    struct err err;
+    struct repo *r;
+    struct repo_key kept, other;
+    char hex[ID_HEX_BYTES], key_file[256];
+    struct fixture *f = fixture_new(2), *second = fixture_new(2);
+    repo_keep_key(f->repo, &kept);
+    assert_int_equal(open_again_at(f->dir, &kept, &r, &err), -1);
+    assert_int_equal(err.code, ERR_NO_REPOSITORY);
+    assert_int_equal(open_again_at("/nonexistent/place", &kept, &r, &err), -1);
+    assert_int_equal(err.code, ERR_NO_REPOSITORY);
+    repo_keep_key(second->repo, &other);
+    /* With another's key, were its file there; and with the right one for what says it is another repository. */
+    other.key_id = kept.key_id;
+    assert_int_equal(open_again_at(f->path, &other, &r, &err), -1);
+    assert_int_equal(err.code, ERR_CORRUPT);
+    other = kept;
+    other.repository = second->repo->config.id;
+    assert_int_equal(open_again_at(f->path, &other, &r, &err), -1);
+    assert_int_equal(err.code, ERR_CORRUPT);
+    snprintf(key_file, sizeof key_file, "%s/keys/%s", f->path, id_to_hex(&kept.key_id, hex));
+    assert_int_equal(unlink(key_file), 0);
+    assert_int_equal(open_again_at(f->path, &kept, &r, &err), -1);
+    assert_int_equal(err.code, ERR_WRONG_PASSPHRASE);
+    assert_int_equal(open_again_at(f->path, &kept, &r, NULL), -1);
+    fixture_free(second);
+    fixture_free(f);
+}
+
 static void test_repo_init__makes_a_random_irreducible_polynomial(void **state)
 {
     (void)state;
@@ -455,6 +515,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_repo_init__refuses_a_second_time_and_an_empty_passphrase),
         cmocka_unit_test(test_repo_open__tells_no_repository_from_wrong_passphrase),
+        cmocka_unit_test(test_repo_open_again__opens_what_was_open_before),
+        cmocka_unit_test(test_repo_open_again__not_what_is_gone_or_another),
         cmocka_unit_test(test_repo_init__makes_a_random_irreducible_polynomial),
         cmocka_unit_test(test_keys__added_and_removed_ones),
         cmocka_unit_test(test_key_decode__refuses_what_is_malformed),

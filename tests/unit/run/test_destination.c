@@ -239,6 +239,33 @@ static void test_destination__opens_what_it_made(void **state)
     assert_int_equal(err.code, ERR_USAGE);
 }
 
+static void test_destination__opens_again_without_its_passphrase(void **state)
+{
+    (void)state;
+    struct plan p = plan_with("one passphrase");
+    struct repo *r;
+    struct repo_key kept = {0};
+    struct err err = {0};
+    check_now(false, NULL);
+    assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, true, &r, &err), 0);
+    assert_true(repo_key_is_kept(&kept));
+    repo_free(r);
+    p = plan_with("another one");
+    assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, false, &r, &err), 0);
+    assert_true(id_equal(&r->config.id, &kept.repository));
+    repo_free(r);
+    /* What does not fit any more is forgotten, and the passphrase decides. */
+    kept.repository.bytes[0] ^= 1;
+    assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, false, &r, &err), -1);
+    assert_int_equal(err.code, ERR_WRONG_PASSPHRASE);
+    assert_false(repo_key_is_kept(&kept));
+    p = plan_with("one passphrase");
+    assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, false, &r, &err), 0);
+    assert_true(repo_key_is_kept(&kept));
+    repo_free(r);
+    repo_key_wipe(&kept);
+}
+
 /* --- the store that leaves space alone */
 
 static void test_reserved_store__keeps_packs_out_of_the_reserve(void **state)
@@ -274,7 +301,10 @@ static void test_reserved_store__keeps_packs_out_of_the_reserve(void **state)
     assert_int_equal(store_remove(s, STORE_PACK, NAME, &err), 0);
     assert_int_equal(store_clean(s, &err), 0);
     store_reserve_keep(s);
-    store_reserve_give_up(s);
+    assert_true(store_reserve_give_up(s));
+    assert_false(store_reserve_give_up(s));
+    store_reserve_retake(s);
+    assert_true(store_reserve_give_up(s));
     store_free(s);
 }
 
@@ -291,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_destination__warns_of_the_same_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_destination__of_a_kind_that_is_not_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_destination__opens_what_it_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_destination__opens_again_without_its_passphrase, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reserved_store__keeps_packs_out_of_the_reserve, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include "archive_place.h"
 #include "os/clock.h"
 #include "sink/openpgp.h"
@@ -334,6 +336,26 @@ static void test_openpgp__removes_its_home_with_what_is_in_it(void **state)
     scratch_remove(dir);
 }
 
+/* A run that was killed leaves it. One that is young may still be somebody's. */
+static void test_openpgp__removes_homes_that_were_left_behind(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {"clawback-gpg-old", "clawback-gpg-new", "other"};
+    const struct timespec past[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    char *dir = scratch_make();
+    struct err err = {0};
+    for (size_t i = 0; i < 3; i++) {
+        char *path = mem_printf("%s/%s", dir, NAMES[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+        if (i != 1)
+            assert_int_equal(utimensat(AT_FDCWD, path, past, 0), 0);
+        free(path);
+    }
+    assert_ok(openpgp_check(&SYMMETRIC, dir, &err), &err);
+    assert_int_equal(entries_of(dir), 2);
+    scratch_remove(dir);
+}
+
 static void test_openpgp__makes_its_home_in_tmpdir(void **state)
 {
     (void)state;
@@ -364,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_openpgp_check__passes_on_what_else_gpg_says_about_a_recipient),
         cmocka_unit_test(test_openpgp_abort__ends_a_write_that_waits),
         cmocka_unit_test(test_openpgp__removes_its_home_with_what_is_in_it),
+        cmocka_unit_test(test_openpgp__removes_homes_that_were_left_behind),
         cmocka_unit_test(test_openpgp__makes_its_home_in_tmpdir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -341,8 +341,7 @@ static void test_git__a_repository_of_another_user(void **state)
         f, REPOSITORY
         "cd r; echo staged > g; git add g; echo u > u; mkdir closed; echo s > closed/s; chown -R 65534 .; chown -R 0 "
         "closed; chmod 700 closed");
-    char *old = with_stand_in(
-        f, "status", "id -u >&2; id -u > /tmp/clawback-git-who-$PPID; mv /tmp/clawback-git-who-$PPID $root/r/.git/who");
+    char *old = with_stand_in(f, "status", "id -u >&2; id -u > $root/r/.git/who");
     struct captured c = capture_with(f, "r", "out", NULL);
     without_stand_in(old);
     assert_int_equal(c.rc, 0);

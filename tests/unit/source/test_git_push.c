@@ -228,8 +228,7 @@ static void test_git_push__as_the_owner_when_we_are_root(void **state)
     struct git_fixture *f = *state;
     if (geteuid() != 0)
         skip();
-    script(f, "printf '#!/bin/sh\\n(id -u; echo $HOME) > /tmp/clawback-git-hook-$PPID; mv /tmp/clawback-git-hook-$PPID "
-              "%s/work/who\\n' $PWD "
+    script(f, "printf '#!/bin/sh\\n(id -u; echo $HOME) > %s/work/who\\n' $PWD "
               "> work/.git/hooks/pre-push; chmod +x work/.git/hooks/pre-push; chown -R 65534 work remote.git");
     assert_push(f, "refs/heads/main created\nrefs/tags/v1 created");
     assert_script(f, "head -1 work/who; [ \"$(tail -1 work/who)\" != $PWD ]; stat -c %u remote.git/refs/heads/main",
