@@ -78,7 +78,9 @@ struct cuts {
     uint64_t commits;
 };
 
-static void sort_commit(struct cuts *cuts, const char *oid)
+/* What a history begins with is the oldest part by itself: it may be most of a young repository, and a part is stored
+ * again whenever another commit becomes an anchor of its level. */
+static void sort_commit(struct cuts *cuts, const char *oid, bool is_root)
 {
     uint32_t low = 0;
     cuts->commits++;
@@ -86,7 +88,7 @@ static void sort_commit(struct cuts *cuts, const char *oid)
         low = low << 4 | (uint32_t)digit(oid[i]);
     for (int level = 0; level < LEVELS; level++) {
         unsigned bits = LEVEL_BITS_FIRST - LEVEL_BITS_STEP * (unsigned)level;
-        if ((low & ((1u << bits) - 1)) == 0) {
+        if (is_root || (low & ((1u << bits) - 1)) == 0) {
             buf_append(&cuts->anchors[level], oid, cuts->hex_chars);
             buf_append_byte(&cuts->anchors[level], '\n');
             return;
@@ -127,12 +129,13 @@ static int each_line(struct process *p, line_fn *fn, void *ctx, struct err *err)
     return rc;
 }
 
+/* "OID PARENT…" */
 static int cut_line(void *ctx, char *line, size_t len, struct err *err)
 {
     struct cuts *cuts = ctx;
     (void)err;
-    if (len == cuts->hex_chars)
-        sort_commit(cuts, line);
+    if (len >= cuts->hex_chars)
+        sort_commit(cuts, line, len == cuts->hex_chars);
     return 0;
 }
 
@@ -166,7 +169,7 @@ static int end_listing(struct process *p, const char *subcommand, int rc, struct
 
 static int find_cuts(struct cuts *cuts, const struct git_capture *c, const struct buf *tips, struct err *err)
 {
-    static const char *const args[] = {"rev-list", "--stdin", NULL};
+    static const char *const args[] = {"rev-list", "--parents", "--stdin", NULL};
     struct process *p;
     if (start_with_input(&p, c, args, tips, err) != 0)
         return -1;
