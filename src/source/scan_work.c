@@ -280,6 +280,10 @@ static void list_open(struct scan_worker *w, struct scan_dir *dir, int fd)
 {
     if (dir->whole) {
         int errnum = read_names(w, fd);
+        if (errnum == ENOENT) { /* it was removed after it was opened */
+            dir->failed = true;
+            return;
+        }
         if (errnum != 0)
             report_unreadable(w, dir_path(w), errnum, "read all of the directory");
     } else {
