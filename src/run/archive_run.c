@@ -254,8 +254,8 @@ static struct retention_item item_of(const struct archive_file *f)
 {
     struct retention_item item = {.time = f->time};
     struct tm tm;
-    if (f->modified > f->time.tv_sec && f->modified - f->time.tv_sec < 12 * 3600)
-        item.time = (struct timespec){.tv_sec = f->modified};
+    if (f->modified.tv_sec >= f->time.tv_sec && f->modified.tv_sec - f->time.tv_sec < 12 * 3600)
+        item.time = f->modified;
     if (localtime_r(&item.time.tv_sec, &tm) != NULL)
         item.utc_offset_s = (int32_t)tm.tm_gmtoff;
     return item;

@@ -35,7 +35,7 @@ struct archive_file {
     unsigned number;      /* 1; 2 … for a further one of the same second */
     struct archive_kind kind;
     uint64_t bytes;
-    time_t modified; /* when it was finished */
+    struct timespec modified; /* when it was finished */
 };
 
 struct archive_list {
