@@ -4,8 +4,8 @@
  *
  * A pack as git orders it changes everywhere with every commit. So ours is put together of parts, oldest commits first,
  * each packed by a git of its own. Where history is cut depends on the commits' names alone: a commit whose name ends
- * (in its first 32 bits) in 12 zero bits, with all that it leads to, belongs to the first part (as do the commits that a
- * history begins with), one with 9 to the second, and so on; a new commit is most likely to touch the last, smallest
+ * (in its first 32 bits) in 12 zero bits, with all that it leads to, belongs to the first part (as do the commits that
+ * a history begins with), one with 9 to the second, and so on; a new commit is most likely to touch the last, smallest
  * part alone. Each object is in one part
  * only, and later parts have deltas against earlier ones, so that all together are one pack like any other.
  */
