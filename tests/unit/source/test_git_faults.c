@@ -72,7 +72,8 @@ static void test_git__a_flipped_bit_in_a_pack_is_noticed(void **state)
     struct git_fixture *f = *state;
     script(f, "git init -q r; cd r; for i in 1 2 3 4 5; do head -c 700 /dev/urandom | base64 > f; git add f; git "
               "commit -qm $i; done; "
-              "git gc -q; rm -r .git/logs; chmod u+w .git/objects/pack/*; cp .git/objects/pack/*.pack ../good");
+              "git gc -q; rm -r .git/logs; chmod u+w .git/objects/pack/*; cp .git/objects/pack/*.pack ../good; "
+              "git cat-file --batch --batch-all-objects --unordered > ../all");
     char command[512];
     for (int i = 0; i < 12; i++) {
         snprintf(command, sizeof command,
@@ -84,7 +85,14 @@ static void test_git__a_flipped_bit_in_a_pack_is_noticed(void **state)
                  "f.seek(at); f.write(bytes([d[at] ^ 16]))\"",
                  i);
         script(f, command);
-        assert_capture_fails(f, ERR_CORRUPT, "cannot store the repository '");
+        /* A bit that only fills up a byte behind compressed data changes no object: no damage. */
+        script(f, "rm -f same; git -C r cat-file --batch --batch-all-objects --unordered > now 2>/dev/null && cmp -s "
+                  "now all && touch same; true");
+        char *same = mem_printf("%s/same", f->root);
+        bool harmless = access(same, F_OK) == 0;
+        free(same);
+        if (!harmless)
+            assert_capture_fails(f, ERR_CORRUPT, "cannot store the repository '");
     }
 }
 
