@@ -74,6 +74,13 @@ void mem_wipe(void *p, size_t bytes)
         explicit_bzero(p, bytes);
 }
 
+void mem_wipe_string(char *s)
+{
+    if (s != NULL)
+        mem_wipe(s, strlen(s));
+    free(s);
+}
+
 /*
  * Arena. Blocks double from 4 KiB to 256 KiB; what is larger than a quarter of a block gets one of its own, behind the
  * head, so that the head's free room stays in use.

@@ -18,6 +18,8 @@ char *mem_strndup(const char *s, size_t len);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Overwrites secrets in a way the compiler keeps. */
 void mem_wipe(void *p, size_t bytes);
+/* A secret string's end: overwritten, then freed. NULL is nothing. */
+void mem_wipe_string(char *s);
 
 /*
  * An arena: many small allocations that are freed together. Not thread-safe. `arena_init` allocates nothing.

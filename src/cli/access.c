@@ -144,9 +144,7 @@ int cli_access_prepare(struct cli *cli, struct cli_access *out, struct err *err)
 
 void cli_access_release(struct cli_access *access)
 {
-    if (access->passphrase != NULL)
-        mem_wipe(access->passphrase, strlen(access->passphrase));
-    free(access->passphrase);
+    mem_wipe_string(access->passphrase);
     free(access->cache_dir);
     if (access->store != NULL)
         store_free(access->store);

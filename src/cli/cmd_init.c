@@ -147,9 +147,7 @@ static int init(struct cli *cli, const struct init_options *o, struct err *err)
     else if (made_file != NULL && store != NULL && store_size(store, STORE_CONFIG, "", &bytes, NULL) < 0)
         unlink(made_file); /* no repository was made with it */
 out:
-    if (passphrase != NULL)
-        mem_wipe(passphrase, strlen(passphrase));
-    free(passphrase);
+    mem_wipe_string(passphrase);
     free(made_file);
     free(location);
     if (store != NULL)

@@ -87,8 +87,7 @@ static int new_key(struct cli *cli, struct repo *repo, const struct key_options 
     if (cli_new_passphrase(cli, o->new_password_file, &passphrase, err) < 0)
         return -1;
     int rc = key_add(repo->store, &repo->key, passphrase, o->user, o->host, id, err);
-    mem_wipe(passphrase, strlen(passphrase));
-    free(passphrase);
+    mem_wipe_string(passphrase);
     return rc;
 }
 

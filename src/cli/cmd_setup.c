@@ -10,7 +10,6 @@
 #include "cli/commands.h"
 #include "os/file.h"
 #include "plan/config.h"
-#include "plan/home_config.h"
 #include "plan/secret.h"
 #include "run/discover.h"
 #include "run/setup.h"
@@ -227,7 +226,7 @@ static void warn_same_disk(struct setup *s)
 static int check_passphrase_place(const struct setup *s, struct err *err)
 {
     for (size_t i = 0; i < s->choice.destination_count; i++)
-        if (home_path_is_below(s->passphrase_file, s->choice.destinations[i].path))
+        if (os_path_is_below(s->passphrase_file, s->choice.destinations[i].path))
             return err_set(err, ERR_USAGE,
                            "passphrase file '%s' lies in destination '%s': whoever finds the backups must not find the "
                            "key beside them; choose another --passphrase-file",
@@ -253,8 +252,7 @@ static int judge_passphrase(struct setup *s, struct err *err)
         warn(s, line);
         free(line);
     }
-    mem_wipe(text, strlen(text));
-    free(text);
+    mem_wipe_string(text);
     return 0;
 }
 
@@ -268,8 +266,7 @@ static int type_passphrase(struct setup *s, struct err *err)
     int rc = os_make_dirs(*dir != '\0' ? dir : "/", 0700, err);
     if (rc == 0)
         rc = os_write_file_atomic(s->passphrase_file, text, strlen(text), 0600, err);
-    mem_wipe(text, strlen(text));
-    free(text);
+    mem_wipe_string(text);
     free(dir);
     return rc == 0 ? judge_passphrase(s, err) : rc;
 }
@@ -290,8 +287,7 @@ static int choose_passphrase(struct setup *s, struct err *err)
         return type_passphrase(s, err);
     if (cli_generate_passphrase(s->passphrase_file, &text, err) < 0)
         return -1;
-    mem_wipe(text, strlen(text));
-    free(text);
+    mem_wipe_string(text);
     s->made_passphrase = true;
     return 0;
 }

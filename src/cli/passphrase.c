@@ -120,12 +120,9 @@ static int ask_twice(int tty, const char *question, char **out, struct err *err)
     int rc = ask(tty, "once more: ", &again, err);
     if (rc == 0 && *out != NULL && again != NULL && strcmp(*out, again) != 0)
         rc = err_set(err, ERR_USAGE, "the two passphrases differ");
-    if (again != NULL)
-        mem_wipe(again, strlen(again));
-    free(again);
+    mem_wipe_string(again);
     if (rc < 0 && *out != NULL) {
-        mem_wipe(*out, strlen(*out));
-        free(*out);
+        mem_wipe_string(*out);
         *out = NULL;
     }
     return rc;

@@ -1,6 +1,6 @@
 #include "engine/listing.h"
 
-#include <string.h>
+#include "os/file.h"
 
 struct listing {
     const struct listing_options *options;
@@ -8,19 +8,10 @@ struct listing {
     void *ctx;
 };
 
-/* Is `path` the directory `top` or below it? */
-static bool is_below(const char *top, const char *path)
-{
-    size_t len = strlen(top);
-    while (len > 0 && top[len - 1] == '/')
-        len--;
-    return strncmp(path, top, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
 static bool is_listed(const struct listing_options *o, const char *path)
 {
     for (size_t i = 0; i < o->dirs->count; i++)
-        if (is_below(o->dirs->items[i], path))
+        if (os_path_is_below(path, o->dirs->items[i]))
             return true;
     return false;
 }
@@ -28,7 +19,7 @@ static bool is_listed(const struct listing_options *o, const char *path)
 static bool leads_to_listed(const struct listing_options *o, const char *path)
 {
     for (size_t i = 0; i < o->dirs->count; i++)
-        if (is_below(path, o->dirs->items[i]))
+        if (os_path_is_below(o->dirs->items[i], path))
             return true;
     return false;
 }

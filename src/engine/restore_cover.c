@@ -4,15 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "engine/walk.h"
-
-/* "/a/b" is at or below "/a" and "/a/b"; everything is below "/". */
-static bool is_below(const char *path, const char *top)
-{
-    size_t len = strlen(top);
-    while (len > 0 && top[len - 1] == '/')
-        len--;
-    return strncmp(path, top, len) == 0 && (path[len] == '/' || path[len] == '\0' || len == 0);
-}
+#include "os/file.h"
 
 static int exists(struct repo *r, const struct id *root, const char *path, bool *out, struct err *err)
 {
@@ -47,11 +39,11 @@ static int place_in_tree(struct repo *r, const struct id *root, const char *path
 /* The top in terms of what is restored: the part after the subpath. */
 static void add_top(struct restore_cover *c, const char *top, const char *subpath)
 {
-    if (is_below(subpath, top)) {
+    if (os_path_is_below(subpath, top)) {
         c->all = true;
         return;
     }
-    if (!is_below(top, subpath))
+    if (!os_path_is_below(top, subpath))
         return;
     size_t len = strlen(subpath);
     while (len > 0 && subpath[len - 1] == '/')
@@ -108,7 +100,7 @@ bool restore_cover_has(const struct restore_cover *c, const char *path)
     if (c->all)
         return true;
     for (size_t i = 0; i < c->tops.count; i++)
-        if (is_below(path, c->tops.items[i]))
+        if (os_path_is_below(path, c->tops.items[i]))
             return true;
     return false;
 }

@@ -231,6 +231,14 @@ char *os_path_absolute(const char *path)
     return full;
 }
 
+bool os_path_is_below(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+    while (len > 0 && dir[len - 1] == '/')
+        len--;
+    return strncmp(path, dir, len) == 0 && (len == 0 || path[len] == '/' || path[len] == '\0');
+}
+
 char *os_path_expand_home(const char *path)
 {
     if (path[0] != '~' || (path[1] != '/' && path[1] != '\0'))

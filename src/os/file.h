@@ -26,5 +26,8 @@ char *os_path_join(const char *dir, const char *name);
 /* Absolute and lexically clean ("." and ".." and doubled slashes resolved, symlinks not). The caller frees it; NULL
  * with errno when the working directory cannot be found. */
 char *os_path_absolute(const char *path);
+/* Is `path` the directory `dir` or something below it? Both absolute; "" is "/", and slashes at the end of dir are no
+ * matter. */
+bool os_path_is_below(const char *path, const char *dir);
 /* "~" and "~/x" of the current user (HOME, else the password database). The caller frees it. */
 char *os_path_expand_home(const char *path);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "os/file.h"
 #include "plan/config_values.h"
-#include "plan/home_config.h"
 #include "source/redis_url.h"
 
 static bool has(const struct yaml_node *map, const char *key)
@@ -223,7 +223,7 @@ static void check_inside(struct config_reader *r, const struct yaml_node *at, co
                          const struct plan_destination *d)
 {
     for (size_t i = 0; i < t->files.count && d->location[0] == '/'; i++)
-        if (home_path_is_below(d->location, t->files.items[i]))
+        if (os_path_is_below(d->location, t->files.items[i]))
             config_warn(r, at,
                         "destination '%s' lies inside of '%s', which goes there: it would hold itself; exclude "
                         "'%s'",

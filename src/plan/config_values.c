@@ -112,8 +112,7 @@ bool url_has_password(const char *url)
 static char *hide(char *text, const char *start, size_t len)
 {
     char *hidden = mem_printf("%.*s***%s", (int)(start - text), text, start + len);
-    mem_wipe(text, strlen(text));
-    free(text);
+    mem_wipe_string(text);
     return hidden;
 }
 

@@ -69,7 +69,7 @@ static bool has_same_file(const struct strlist *l, const char *path)
 static bool is_below_a_root(const struct agent_home *h, const char *path)
 {
     for (size_t i = 0; i < h->roots.count; i++)
-        if (home_path_is_below(path, h->roots.items[i]))
+        if (os_path_is_below(path, h->roots.items[i]))
             return true;
     return false;
 }

@@ -41,14 +41,6 @@ char *home_path_resolve(const char *text, const char *user_home, const char *bas
     return clean;
 }
 
-bool home_path_is_below(const char *path, const char *dir)
-{
-    size_t len = strlen(dir);
-    if (len > 0 && dir[len - 1] == '/')
-        len--;
-    return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
 static char *directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');

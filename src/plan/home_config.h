@@ -24,5 +24,3 @@ void home_config_release(struct home_config *c);
 /* "~" and "~/x" with user_home for "~"; a relative path counts from `base`; the result is absolute and clean, without
  * the blanks around it. `base` must be absolute. The caller frees it. */
 char *home_path_resolve(const char *text, const char *user_home, const char *base);
-/* Is `path` the directory `dir` or something below it? Both absolute and clean. */
-bool home_path_is_below(const char *path, const char *dir);

@@ -69,7 +69,7 @@ static void add(struct strlist *out, const char *prefix, const char *path, const
 static bool any_is_below(const struct strlist *paths, const char *dir)
 {
     for (size_t i = 0; i < paths->count; i++)
-        if (home_path_is_below(paths->items[i], dir))
+        if (os_path_is_below(paths->items[i], dir))
             return true;
     return false;
 }
@@ -101,9 +101,9 @@ static void keep_locks_of(const struct agent_home *h, const char *workspace, str
 {
     bool concerned = false;
     for (size_t i = 0; i < h->roots.count; i++)
-        concerned = concerned || home_path_is_below(workspace, h->roots.items[i]);
+        concerned = concerned || os_path_is_below(workspace, h->roots.items[i]);
     for (size_t i = 0; i < h->agent_dirs.count; i++)
-        concerned = concerned || home_path_is_below(workspace, h->agent_dirs.items[i]);
+        concerned = concerned || os_path_is_below(workspace, h->agent_dirs.items[i]);
     if (!concerned || has_agents_in(workspace, h))
         return;
     for (size_t i = 0; i < COUNT(LOCKS); i++) {

@@ -66,9 +66,7 @@ void yaml_node_free(struct yaml_node *n)
             yaml_node_free(n->keys[i]);
         yaml_node_free(n->items[i]);
     }
-    if (n->text != NULL)
-        mem_wipe(n->text, strlen(n->text)); /* it may be a password in a URL */
-    free(n->text);
+    mem_wipe_string(n->text); /* it may be a password in a URL */
     free(n->keys);
     free(n->items);
     free(n);

@@ -210,9 +210,7 @@ static void release(struct making *m)
         free((char *)(uintptr_t)m->targets[i].dir);
     free(m->targets);
     free(m->of);
-    if (m->passphrase != NULL)
-        mem_wipe(m->passphrase, strlen(m->passphrase));
-    free(m->passphrase);
+    mem_wipe_string(m->passphrase);
 }
 
 static bool nothing_runs(const struct tier_run *t)

@@ -81,8 +81,7 @@ int destination_open(const struct plan *p, const struct plan_destination *d, con
     } else if (rc == 0) {
         rc = repo_open(out, store, passphrase, &options, err);
     }
-    mem_wipe(passphrase, strlen(passphrase));
-    free(passphrase);
+    mem_wipe_string(passphrase);
     if (rc != 0 && err != NULL && strstr(err->message, d->name) == NULL)
         err_wrap(err, "destination '%s'", d->name);
     return rc;

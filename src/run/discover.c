@@ -6,7 +6,6 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "os/file.h"
-#include "plan/home_config.h"
 
 enum { PORTS_MAX = 256 };
 
@@ -111,7 +110,7 @@ static void search(struct discovery *d)
             const char *path = lists[l]->items[i];
             bool covered = false;
             for (size_t k = 0; !covered && k < done.count; k++)
-                covered = home_path_is_below(path, done.items[k]);
+                covered = os_path_is_below(path, done.items[k]);
             if (!covered) {
                 discover_databases(d, path);
                 strlist_add(&done, path);

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
-#include "plan/home_config.h"
+#include "os/file.h"
 #include "run/destination.h"
 #include "run/doctor_checks.h"
 #include "run/manifest.h"
@@ -16,13 +16,6 @@
 enum { SHOWN_SECRETS = 3 };
 
 /* --- passphrases --- */
-
-static void wipe(char *text)
-{
-    if (text != NULL)
-        mem_wipe(text, strlen(text));
-    free(text);
-}
 
 static void judge_strength(struct doctor *d, const struct secret *s, const char *whose)
 {
@@ -35,7 +28,7 @@ static void judge_strength(struct doctor *d, const struct secret *s, const char 
         return;
     }
     const char *weakness = setup_passphrase_weakness(text);
-    wipe(text);
+    mem_wipe_string(text);
     if (weakness != NULL)
         doctor_say(d, DOCTOR_YELLOW, "take a longer one: clawback key passwd changes a repository's",
                    "%s passphrase (%s) is weak: %s", whose, described, weakness);
@@ -90,7 +83,7 @@ static void judge_place_in_tier(struct doctor *d, const char *file, const struct
     bool inside = false;
     if (tier_files_gather(d->plan, t, d->options->cache_dir, &files, NULL) == 0) {
         for (size_t i = 0; i < files.paths.count; i++)
-            inside = inside || home_path_is_below(file, files.paths.items[i]);
+            inside = inside || os_path_is_below(file, files.paths.items[i]);
         inside = inside && (files.filter == NULL || !filter_match(files.filter, file));
     }
     tier_files_release(&files);
@@ -106,7 +99,7 @@ static void judge_place(struct doctor *d, const char *file)
 {
     for (size_t i = 0; i < d->plan->destination_count; i++) {
         const char *path = destination_path(&d->plan->destinations[i]);
-        if (path != NULL && home_path_is_below(file, path))
+        if (path != NULL && os_path_is_below(file, path))
             doctor_say(d, DOCTOR_RED, "move it away: whoever finds the drive must not find the key on it",
                        "passphrase file '%s' lies in destination '%s'", file, d->plan->destinations[i].name);
     }
@@ -157,7 +150,7 @@ static void try_tier(struct doctor *d, const struct plan_tier *t)
     options.passphrase = passphrase;
     if (rc == 0)
         rc = openpgp_check(&options, NULL, &err);
-    wipe(passphrase);
+    mem_wipe_string(passphrase);
     if (rc == 0)
         doctor_say(d, DOCTOR_GREEN, NULL, "gpg encrypts %s for tier '%s' without a terminal",
                    options.kind == OPENPGP_RECIPIENTS ? "to its keys" : "with the passphrase", t->name);

@@ -15,7 +15,6 @@
 #include "os/interrupt.h"
 #include "os/open.h"
 #include "plan/home.h"
-#include "plan/home_config.h"
 #include "run/sensitive.h"
 #include "run/tier_files.h"
 #include "source/files.h"
@@ -45,10 +44,10 @@ struct counter { /* the sink */
 
 static struct manifest_path *path_of(struct counter *c, const char *path)
 {
-    if (c->last != NULL && home_path_is_below(path, c->last->path))
+    if (c->last != NULL && os_path_is_below(path, c->last->path))
         return c->last;
     for (size_t i = 0; i < c->m->path_count; i++)
-        if (home_path_is_below(path, c->m->paths[i].path))
+        if (os_path_is_below(path, c->m->paths[i].path))
             return c->last = &c->m->paths[i];
     return NULL; /* a directory on the way to one */
 }
@@ -239,7 +238,7 @@ static void explain(const struct manifest *m, const struct rules *r, const struc
                     const char **why)
 {
     for (size_t i = 0; i < r->files->own.count; i++)
-        if (home_path_is_below(l->path, r->files->own.items[i])) {
+        if (os_path_is_below(l->path, r->files->own.items[i])) {
             *rule = r->files->own.items[i];
             *why = "clawback's own: repository, archives or cache";
             return;
@@ -314,7 +313,7 @@ static void add_paths(struct manifest *m, const struct strlist *paths)
     for (size_t i = 0; i < paths->count; i++) {
         bool covered = false;
         for (size_t k = 0; k < paths->count; k++)
-            covered = covered || (k != i && home_path_is_below(paths->items[i], paths->items[k]) &&
+            covered = covered || (k != i && os_path_is_below(paths->items[i], paths->items[k]) &&
                                   (strcmp(paths->items[i], paths->items[k]) != 0 || k < i));
         if (covered)
             continue; /* it lies in another one, and is taken once */

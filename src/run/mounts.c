@@ -10,7 +10,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "os/file.h"
-#include "plan/home_config.h"
 #include "run/bounded.h"
 
 enum { MOUNTINFO_MAX_BYTES = 8 << 20, FIELDS_MAX = 64, SPACE_TIMEOUT_MS = 3000, DISK_NAME_BYTES = 256 };
@@ -150,7 +149,7 @@ const struct mount_point *mounts_of(const struct mounts *m, const char *path)
 {
     const struct mount_point *best = NULL;
     for (size_t i = 0; i < m->count; i++)
-        if (home_path_is_below(path, m->items[i].path) &&
+        if (os_path_is_below(path, m->items[i].path) &&
             (best == NULL || strlen(m->items[i].path) >= strlen(best->path)))
             best = &m->items[i];
     return best;
@@ -187,7 +186,7 @@ static bool part_of_system(const char *path)
     if (strcmp(path, "/") == 0)
         return true;
     for (size_t i = 0; i < sizeof DIRS / sizeof *DIRS; i++)
-        if (home_path_is_below(path, DIRS[i]))
+        if (os_path_is_below(path, DIRS[i]))
             return true;
     return false;
 }

@@ -289,9 +289,7 @@ void recovery_kit_release(struct kit *k)
         free(k->sources[i].tier);
         free(k->sources[i].path);
     }
-    if (k->passphrase != NULL)
-        mem_wipe(k->passphrase, strlen(k->passphrase));
-    free(k->passphrase);
+    mem_wipe_string(k->passphrase);
     free(k->passphrase_place);
     free(k->destinations);
     free(k->sources);

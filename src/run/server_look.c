@@ -45,13 +45,6 @@ static int password_of(const struct secret *s, char **out, struct err *err)
     return s->kind == SECRET_NONE ? 0 : secret_fetch(s, out, err);
 }
 
-static void wipe(char *password)
-{
-    if (password != NULL)
-        mem_wipe(password, strlen(password));
-    free(password);
-}
-
 static enum server_state state_of(enum err_code code)
 {
     return code == ERR_NOT_FOUND ? SERVER_DOWN : code == ERR_PERMISSION ? SERVER_DENIED : SERVER_FAILED;
@@ -96,7 +89,7 @@ void server_look_postgres(const struct plan_postgres *p, uint64_t timeout_ms, st
     else
         out->state = state_of(out->why.code);
     postgres_databases_release(&databases);
-    wipe(password);
+    mem_wipe_string(password);
 }
 
 void server_look_redis(const struct plan_redis *r, uint64_t timeout_ms, struct server_look *out)
@@ -116,7 +109,7 @@ void server_look_redis(const struct plan_redis *r, uint64_t timeout_ms, struct s
     struct redis_options options = {
         .container = r->container, .url = r->url, .user = r->user, .password = password, .timeout_ms = timeout_ms};
     redis_probe(&options, &probe);
-    wipe(password);
+    mem_wipe_string(password);
     out->state = STATES[probe.state];
     out->why = probe.why;
     if (probe.version[0] != '\0')

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include "base/mem.h"
 #include "os/file.h"
-#include "plan/home_config.h"
 
 /* --- destinations --- */
 
@@ -35,7 +34,7 @@ static bool is_source(const struct discovery *d, const char *path)
     const struct strlist *lists[] = {&d->home.roots, &d->home.outside, &d->extra};
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
         for (size_t i = 0; i < lists[l]->count; i++)
-            if (home_path_is_below(path, lists[l]->items[i]))
+            if (os_path_is_below(path, lists[l]->items[i]))
                 return true;
     return false;
 }

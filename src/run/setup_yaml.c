@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "plan/home_config.h"
+#include "os/file.h"
 #include "run/setup.h"
 
 struct render {
@@ -50,7 +50,7 @@ void setup_yaml_string(const char *text, struct buf *out)
 static void path(const struct render *r, const char *p)
 {
     if (r->user_home != NULL && strcmp(r->user_home, "/") != 0 && strcmp(p, r->user_home) != 0 &&
-        home_path_is_below(p, r->user_home)) {
+        os_path_is_below(p, r->user_home)) {
         char *shortened = mem_printf("~%s", p + strlen(r->user_home));
         setup_yaml_string(shortened, r->out);
         free(shortened);
@@ -150,7 +150,7 @@ static void files_lines(const struct render *r, bool logs)
             buf_append_str(r->out, first ? "" : ", ");
             path(r, lists[l]->items[i]);
             first = false;
-            holds_passphrase = holds_passphrase || home_path_is_below(r->c->passphrase_file, lists[l]->items[i]);
+            holds_passphrase = holds_passphrase || os_path_is_below(r->c->passphrase_file, lists[l]->items[i]);
         }
     buf_append_str(r->out, "]\n");
     for (size_t i = 0; i < r->d->home.outside.count; i++) {

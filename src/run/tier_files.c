@@ -9,15 +9,6 @@
 #include "run/destination.h"
 #include "run/marker.h"
 
-/* Is `path` this directory, or below it? Both absolute and clean. */
-static bool is_within(const char *path, const char *dir)
-{
-    size_t len = strlen(dir);
-    if (strcmp(dir, "/") == 0)
-        return true;
-    return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
 static void add_once(struct strlist *list, const char *text)
 {
     if (!strlist_contains(list, text))
@@ -56,17 +47,17 @@ static void add_general_excludes(struct strlist *out)
 /* One home and one path of the tier: where the path holds the home, the home brings what belongs to it elsewhere. */
 static int add_home(const char *home, const char *path, bool with_excludes, struct tier_files *out, struct err *err)
 {
-    if (!is_within(home, path) && !is_within(path, home))
+    if (!os_path_is_below(home, path) && !os_path_is_below(path, home))
         return 0;
     struct agent_home h = {0};
     if (agent_home_at(home, &h, err) != 0)
         return -1;
-    if (is_within(home, path)) {
+    if (os_path_is_below(home, path)) {
         for (size_t i = 0; i < h.roots.count; i++)
-            if (!is_within(h.roots.items[i], path))
+            if (!os_path_is_below(h.roots.items[i], path))
                 add_once(&out->paths, h.roots.items[i]);
         for (size_t i = 0; i < h.outside.count; i++)
-            if (!is_within(h.outside.items[i], path))
+            if (!os_path_is_below(h.outside.items[i], path))
                 add_once(&out->paths, h.outside.items[i]);
     }
     if (out->fine_cut == NULL)
@@ -111,7 +102,7 @@ static void add_both_names(struct strlist *out, const char *path)
 static bool holds_a_source(const char *dir, const struct strlist *paths)
 {
     for (size_t i = 0; i < paths->count; i++)
-        if (is_within(paths->items[i], dir))
+        if (os_path_is_below(paths->items[i], dir))
             return true;
     return false;
 }

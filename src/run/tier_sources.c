@@ -135,13 +135,6 @@ static int fetch_password(const struct secret *s, char **out, struct err *err)
     return s->kind == SECRET_NONE ? 0 : secret_fetch(s, out, err);
 }
 
-static void wipe(char *password)
-{
-    if (password != NULL)
-        mem_wipe(password, strlen(password));
-    free(password);
-}
-
 static int open_postgres(const struct plan_tier *t, size_t index, struct source **out, struct err *err)
 {
     const struct plan_postgres *p = &t->postgres[index];
@@ -156,7 +149,7 @@ static int open_postgres(const struct plan_tier *t, size_t index, struct source 
                                              .password = password,
                                              .timeout_ms = t->timeout_ms};
     int rc = postgres_source_new(out, &options, err);
-    wipe(password);
+    mem_wipe_string(password);
     return rc;
 }
 
@@ -169,7 +162,7 @@ static int open_redis(const struct plan_tier *t, size_t index, struct source **o
     const struct redis_options options = {
         .container = r->container, .url = r->url, .user = r->user, .password = password, .timeout_ms = t->timeout_ms};
     int rc = redis_source_new(out, &options, err);
-    wipe(password);
+    mem_wipe_string(password);
     return rc;
 }
 

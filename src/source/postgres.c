@@ -240,21 +240,14 @@ static int push(struct source *source, struct sink *sink, const struct sink_repo
     return rc;
 }
 
-static void free_secret(char *text)
-{
-    if (text != NULL)
-        mem_wipe(text, strlen(text));
-    free(text);
-}
-
 static void free_source(struct source *source)
 {
     struct pg_source *s = (struct pg_source *)(void *)source;
     char *texts[] = {s->container, s->socket, s->user, s->database, s->place};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
-    free_secret(s->url);
-    free_secret(s->password);
+    mem_wipe_string(s->url);
+    mem_wipe_string(s->password);
     pg_server_release(&s->server);
     pg_client_release(&s->client);
     free(s);

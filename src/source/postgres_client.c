@@ -112,8 +112,7 @@ static void add_variable(struct start *s, const char *name, const char *value)
     assert(s->count < ENVIRONMENT_MAX);
     char *entry = mem_printf("%s=%s", name, value);
     strlist_add(&s->owned, entry);
-    mem_wipe(entry, strlen(entry));
-    free(entry);
+    mem_wipe_string(entry);
     s->count++;
 }
 

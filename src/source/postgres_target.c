@@ -15,9 +15,7 @@ void pg_target_release(struct pg_target *t)
                      t->user,      t->database, t->place, t->label};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
-    if (t->password != NULL)
-        mem_wipe(t->password, strlen(t->password));
-    free(t->password);
+    mem_wipe_string(t->password);
     *t = (struct pg_target){0};
 }
 

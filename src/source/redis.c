@@ -38,19 +38,12 @@ struct redis_source {
 
 /* ---- places */
 
-static void wipe_free(char *s)
-{
-    if (s != NULL)
-        mem_wipe(s, strlen(s));
-    free(s);
-}
-
 static void place_release(struct place *p)
 {
     redis_url_release(&p->url);
     free(p->container);
     free(p->own_user);
-    wipe_free(p->own_password);
+    mem_wipe_string(p->own_password);
 }
 
 static int place_init(struct place *p, const struct redis_options *o, struct err *err)

@@ -80,9 +80,7 @@ static void call_init(struct call *k, const struct redis_cli *c, const char *con
 
 static void call_release(struct call *k)
 {
-    if (k->variable != NULL)
-        mem_wipe(k->variable, strlen(k->variable));
-    free(k->variable);
+    mem_wipe_string(k->variable);
 }
 
 static struct container_exec call_options(const struct call *k, uint64_t timeout_ms)
@@ -228,9 +226,7 @@ void redis_cli_close(struct redis_cli *c)
     if (c == NULL)
         return;
     container_release(&c->container);
-    if (c->password != NULL)
-        mem_wipe(c->password, strlen(c->password));
-    free(c->password);
+    mem_wipe_string(c->password);
     free(c->user);
     free(c->where);
     free(c);

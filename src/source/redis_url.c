@@ -12,20 +12,13 @@ struct slice {
     size_t len;
 };
 
-static void wipe_free(char *s)
-{
-    if (s != NULL)
-        mem_wipe(s, strlen(s));
-    free(s);
-}
-
 void redis_url_release(struct redis_url *u)
 {
     char *const plain[] = {u->host,          u->socket,       u->user,     u->tls_ca_file,
                            u->tls_cert_file, u->tls_key_file, u->tls_name, u->display};
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         free(plain[i]);
-    wipe_free(u->password);
+    mem_wipe_string(u->password);
     *u = (struct redis_url){0};
 }
 
@@ -42,7 +35,7 @@ static int hex_digit(char c)
 static int decode(struct slice s, const char *what, char **to, struct err *err)
 {
     char *out = mem_alloc(s.len + 1), *end = out;
-    wipe_free(*to);
+    mem_wipe_string(*to);
     *to = out;
     for (size_t i = 0; i < s.len; i++, end++) {
         *end = s.p[i];

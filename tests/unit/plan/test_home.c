@@ -1,7 +1,7 @@
 #include "plan/home.h"
 
+#include "os/file.h"
 #include "plan/agent_place.h"
-#include "plan/home_config.h"
 
 static void show(const char *what, const struct strlist *l)
 {
@@ -417,12 +417,12 @@ static void test_home__limits_includes(void **state)
 static void test_home_path__is_below(void **state)
 {
     (void)state;
-    assert_true(home_path_is_below("/a/b", "/a"));
-    assert_true(home_path_is_below("/a", "/a"));
-    assert_true(home_path_is_below("/a", "/"));
-    assert_true(home_path_is_below("/a/b", "/a/"));
-    assert_false(home_path_is_below("/ab", "/a"));
-    assert_false(home_path_is_below("/", "/a"));
+    assert_true(os_path_is_below("/a/b", "/a"));
+    assert_true(os_path_is_below("/a", "/a"));
+    assert_true(os_path_is_below("/a", "/"));
+    assert_true(os_path_is_below("/a/b", "/a/"));
+    assert_false(os_path_is_below("/ab", "/a"));
+    assert_false(os_path_is_below("/", "/a"));
 }
 
 int main(void)
