@@ -71,14 +71,15 @@ static bool same_blob(const struct pack_blob *b, const struct index_entry *e)
            b->length == e->length && b->raw_length == e->raw_length;
 }
 
-static void check_header(struct verify *v, struct verify_worker *w, const struct stored_file *file, uint32_t pack)
+/* True: it lists, one after another and without a gap, just what the index lists. */
+static bool check_header(struct verify *v, struct verify_worker *w, const struct stored_file *file, uint32_t pack)
 {
     struct err err = {0};
     struct pack_blob *blobs = NULL;
     size_t count = 0;
     if (repo_load_pack_header(v->repo, w->codec, &file->id, file->bytes, &blobs, &count, &err) != 0) {
         report_pack(v, pack, false, err.message);
-        return;
+        return false;
     }
     qsort(blobs, count, sizeof *blobs, compare_by_offset);
     bool same = count == pack_blobs_count(v->blobs, pack);
@@ -87,6 +88,7 @@ static void check_header(struct verify *v, struct verify_worker *w, const struct
     if (!same)
         report_pack(v, pack, true, "its header does not list the blobs that the index lists for it");
     free(blobs);
+    return same;
 }
 
 /*
@@ -140,7 +142,10 @@ static uint32_t check_blobs_streamed(struct verify *v, struct verify_worker *w, 
     return i;
 }
 
-static void check_contents(struct verify *v, struct verify_worker *w, const struct stored_file *file, uint32_t pack)
+/* covered: see check_header(). Then each byte of the pack lies under a code that proves it (those of the blobs and of
+ * the header), and hashing all of them again would only cost: of data that does not compress, a third of the time. */
+static void check_contents(struct verify *v, struct verify_worker *w, const struct stored_file *file, uint32_t pack,
+                           bool covered)
 {
     struct err err = {0};
     uint32_t end = v->blobs->begin[pack + 1];
@@ -149,13 +154,15 @@ static void check_contents(struct verify *v, struct verify_worker *w, const stru
         check_blobs_singly(v, w, v->blobs->begin[pack], end);
         return;
     }
-    pack_stream_open(&w->stream, &file->id, file->bytes, w->hash);
+    pack_stream_open(&w->stream, &file->id, file->bytes, covered ? NULL : w->hash);
     uint32_t reached = check_blobs_streamed(v, w, pack, &err);
     if (err.code != ERR_NONE) {
         report_pack(v, pack, false, err.message);
         check_blobs_singly(v, w, reached, end);
         return;
     }
+    if (covered)
+        return;
     struct id actual;
     sha256_end(w->hash, &actual);
     if (!id_equal(&actual, &file->id))
@@ -169,8 +176,8 @@ static int verify_one(void *ctx, unsigned worker, size_t item, struct err *err)
     uint32_t pack = v->packs[item];
     const struct stored_file *file = stored_files_find(v->files, index_pack_id(v->repo->index, pack));
     (void)err;
-    check_header(v, w, file, pack);
-    check_contents(v, w, file, pack);
+    bool covered = check_header(v, w, file, pack);
+    check_contents(v, w, file, pack, covered);
     buf_shrink(&w->plain, 12 << 20);
     engine_progress_add(v->progress, 1, file->bytes);
     return 0;

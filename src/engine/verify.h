@@ -1,6 +1,7 @@
 /*
- * Reads packs whole and proves every byte of them: the name is the hash of the contents, the header says what the index
- * says, every blob decrypts, decompresses and hashes to its ID. Memory: one window and one blob a thread.
+ * Reads packs whole and proves every byte of them: the header decrypts and says what the index says, its blobs fill the
+ * pack without a gap, every blob decrypts, decompresses and hashes to its ID. Where header and index do not agree, the
+ * pack's name must be the hash of its contents besides. Memory: one window and one blob a thread.
  */
 #pragma once
 #include <stddef.h>
