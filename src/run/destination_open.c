@@ -82,7 +82,7 @@ int destination_open(const struct plan *p, const struct plan_destination *d, con
         rc = repo_open(out, store, passphrase, &options, err);
     }
     mem_wipe_string(passphrase);
-    if (rc != 0 && err != NULL && strstr(err->message, d->name) == NULL)
+    if (rc != 0)
         err_wrap(err, "destination '%s'", d->name);
     return rc;
 }

@@ -60,10 +60,13 @@ void target_failed(struct tier_run *t, struct target *target, const struct err *
     target->err = *why;
     if (why->code == ERR_INTERRUPTED)
         return;
-    if (strstr(why->message, target->destination->name) != NULL)
+    /* In quotes: a name like 'd' stands in many a word. */
+    char *quoted = mem_printf("'%s'", target->destination->name);
+    if (strstr(why->message, quoted) != NULL)
         tier_warn(t, "%s", why->message);
     else
-        tier_warn(t, "destination '%s': %s", target->destination->name, why->message);
+        tier_warn(t, "destination %s: %s", quoted, why->message);
+    free(quoted);
 }
 
 int target_check_again(struct tier_run *t, struct target *target, struct err *err)
