@@ -315,6 +315,16 @@ static int remove_some(struct removal *r, bool incomplete, struct err *err)
     return rc;
 }
 
+static bool waits_for_clock(struct tier_run *t, const struct removal *r)
+{
+    int64_t *times_s = mem_array(NULL, r->count + 1, sizeof *times_s);
+    for (size_t i = 0; i < r->count; i++)
+        times_s[i] = r->list.items[i].time.tv_sec;
+    bool waits = retain_waits_for_clock(t, r->target, times_s, r->count);
+    free(times_s);
+    return waits;
+}
+
 static int remove_old(struct tier_run *t, struct target *target, const char *dir, struct err *err)
 {
     struct removal r = {.target = target, .dir = dir, .policy = t->tier->keep.policy};
@@ -326,7 +336,7 @@ static int remove_old(struct tier_run *t, struct target *target, const char *dir
     while (r.count > 0 && r.list.items[r.count - 1].time.tv_sec > r.policy.now.tv_sec) /* in order of time */
         r.count--;
     int rc = record_list_read(t->run->options->state_dir, t->tier->name, RECORD_KEPT_LINES, &r.runs, err);
-    if (rc == 0) {
+    if (rc == 0 && !waits_for_clock(t, &r)) {
         find_protected(t, &r);
         rc = remove_some(&r, false, err) != 0 ? -1 : remove_some(&r, true, err);
     }

@@ -6,7 +6,7 @@
  *   - snapshots of dumps that were too small ("suspect") count for themselves and push out nothing good;
  *   - what the last run made that was wholly fine is not removed while the present one is not;
  *   - what is from the future (the clock was wrong once) neither counts nor goes: else it would push out all that is
- * new;
+ *     new; and after a leap of the clock nothing goes until it has proved true (run/clock_leap.h);
  *   - the engine never removes the last snapshot of a group.
  */
 #include <stdlib.h>
@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "engine/forget.h"
 #include "os/clock.h"
+#include "plan/schedule.h"
+#include "run/clock_leap.h"
 #include "run/run_internal.h"
 #include "run/tidy_state.h"
 
@@ -98,16 +100,38 @@ static void choose(const struct tier_run *t, const struct target *target, struct
     record_list_release(&all);
 }
 
-/* How many there are of each kind: for most tiers that is one kind. */
+bool retain_waits_for_clock(struct tier_run *t, const struct target *target, int64_t *times_s, size_t count)
+{
+    char gap[32];
+    int64_t leap_s = clock_leap_s(times_s, count);
+    if (leap_s == 0)
+        return false;
+    duration_format((uint64_t)leap_s / 3600 * 3600000, gap);
+    tier_note(
+        t,
+        "destination '%s': what is old stays until runs have gone on for a while: before the last ones lies a gap "
+        "of %s, and the clock may have leapt",
+        target->destination->name, gap);
+    return true;
+}
+
+/* How many there are of each kind: for most tiers that is one kind. None after a leap of the clock. */
 static int count_kinds(struct tier_run *t, struct target *target, const struct chosen *chosen,
                        size_t counts[KIND_COUNT], struct err *err)
 {
     struct snapshot_list all = {0};
     struct strlist broken = {0};
     int rc = repo_load_snapshots(target->repo, &all, &broken, err);
+    int64_t *times_s = mem_array(NULL, all.count + 1, sizeof *times_s);
+    size_t count = 0;
     for (size_t i = 0; rc == 0 && i < all.count; i++)
-        if (is_of_tier(chosen, &all.items[i]))
+        if (is_of_tier(chosen, &all.items[i])) {
+            times_s[count++] = all.items[i].time.tv_sec;
             counts[kind_of(&all.items[i])]++;
+        }
+    if (retain_waits_for_clock(t, target, times_s, count))
+        memset(counts, 0, KIND_COUNT * sizeof *counts);
+    free(times_s);
     for (size_t i = 0; i < broken.count; i++)
         tier_warn(t, "destination '%s': %s", target->destination->name, broken.items[i]);
     strlist_release(&broken);

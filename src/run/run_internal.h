@@ -120,9 +120,11 @@ bool tier_has_suspects(const struct tier_run *t); /* failed or only worth a word
 void repository_run(struct tier_run *t);
 /* archive_run.c: one archive of all units, on all targets. */
 void archive_run(struct tier_run *t);
-/* retain.c, archive_retain.c: what the tier's `keep` does not keep goes, where that is safe. */
+/* retain.c, archive_run.c: what the tier's `keep` does not keep goes, where that is safe. */
 void retain_all(struct tier_run *t);
 void archive_retain(struct tier_run *t, struct target *target);
+/* Has the clock leapt, so that nothing may be removed now? Then it says so. times_s: see clock_leap_s(). */
+bool retain_waits_for_clock(struct tier_run *t, const struct target *target, int64_t *times_s, size_t count);
 /* While this run is not wholly fine: the last one that was, on this destination. What it made is not removed. NULL:
  * there is none, or no need. It lies in `all`, which the caller releases. */
 const struct record *retain_protected(const struct tier_run *t, const struct target *target, struct record_list *all);

@@ -49,6 +49,21 @@ def test_a_window_of_days(box):
     plan.claw("usb", "check", "--read-data")
 
 
+def test_a_clock_that_leapt_removes_nothing(box):
+    """A gap of a year: the machine was off, or its clock is wrong now. Only runs that go on show which."""
+    plan = Plan(box, CONFIG % "{within: 7d}")
+    plan.run()
+    old = [add_old(plan, 400 - d) for d in range(5)]
+    said = plan.run("config")
+    check("the clock may have leapt" in said.out + said.err, "nothing was said", said)
+    equal([i in ids(plan) for i in old], [True] * 5, "old ones")
+    equal(plan.last("config")["destinations"][0].get("removed", 0), 0, "removed, in the record")
+    for d in (4, 3, 2, 1):  # with these it was four days ago
+        add_old(plan, d)
+    plan.run("config")
+    equal([i in ids(plan) for i in old], [False] * 5, "old ones, when runs had gone on")
+
+
 def test_all_are_kept_when_nothing_is_said(box):
     for keep in ("{all: true}", None):
         plan = Plan(box, CONFIG % keep if keep else (CONFIG % "x").replace("    keep: x\n", ""))
