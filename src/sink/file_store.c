@@ -276,9 +276,10 @@ struct reading {
 static const struct chunker *chunker_of(const struct reading *r)
 {
     const struct file_store *fs = r->w->fs;
-    if (r->stream.cut != SINK_CUT_FINE)
+    uint64_t offset = r->task->bytes - (r->end - r->start);
+    if (r->stream.cut == SINK_CUT_FORMAT)
         return &fs->format;
-    return &fs->fine[chunker_fine_level(r->task->bytes - (r->end - r->start))];
+    return &fs->fine[chunker_fine_level(offset, r->stream.cut == SINK_CUT_FINEST)];
 }
 
 /* The length of the next chunk in the buffer; 0: read more first. */

@@ -19,6 +19,7 @@
 enum sink_cut {
     SINK_CUT_FORMAT, /* the format's own content-defined cut: plain files */
     SINK_CUT_FINE,   /* a finer content-defined one: dumps */
+    SINK_CUT_FINEST, /* the same, and its first MiB finer still: what changes in few places, such as git bundles */
     SINK_CUT_FIXED   /* every cut_bytes: files made of pages */
 };
 

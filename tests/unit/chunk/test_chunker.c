@@ -140,7 +140,7 @@ static void test_chunker__fine_cuts_grow_with_the_level(void **state)
 {
     (void)state;
     enum { LEN = 16 << 20 };
-    static const size_t AVERAGE_KIB[CHUNKER_FINE_LEVELS] = {10, 40, 160, 640};
+    static const double AVERAGE_KIB[CHUNKER_FINE_LEVELS] = {2.5, 10, 40, 160, 640};
     unsigned char *data = random_bytes(LEN, 2);
     for (unsigned level = 0; level < CHUNKER_FINE_LEVELS; level++) {
         size_t chunks = assert_same_cuts(&CHUNKER_FINE[level], data, LEN), expected = LEN / 1024 / AVERAGE_KIB[level];
@@ -153,13 +153,22 @@ static void test_chunker__fine_levels_follow_the_offset(void **state)
 {
     (void)state;
     const uint64_t mib = 1 << 20, gib = 1 << 30;
-    assert_int_equal(chunker_fine_level(0), 0);
-    assert_int_equal(chunker_fine_level(16 * mib - 1), 0);
-    assert_int_equal(chunker_fine_level(16 * mib), 1);
-    assert_int_equal(chunker_fine_level(gib - 1), 1);
-    assert_int_equal(chunker_fine_level(gib), 2);
-    assert_int_equal(chunker_fine_level(64 * gib), 3);
-    assert_int_equal(chunker_fine_level(UINT64_MAX), 3);
+    assert_int_equal(chunker_fine_level(0, false), 1);
+    assert_int_equal(chunker_fine_level(0, true), 0);
+    assert_int_equal(chunker_fine_level(mib - 1, true), 0);
+    assert_int_equal(chunker_fine_level(mib, true), 1);
+    assert_int_equal(chunker_fine_level(16 * mib - 1, false), 1);
+    assert_int_equal(chunker_fine_level(16 * mib - 1, true), 1);
+    assert_int_equal(chunker_fine_level(16 * mib, false), 2);
+    assert_int_equal(chunker_fine_level(16 * mib, true), 2);
+    assert_int_equal(chunker_fine_level(gib - 1, false), 2);
+    assert_int_equal(chunker_fine_level(gib - 1, true), 2);
+    assert_int_equal(chunker_fine_level(gib, false), 3);
+    assert_int_equal(chunker_fine_level(gib, true), 3);
+    assert_int_equal(chunker_fine_level(64 * gib, false), 4);
+    assert_int_equal(chunker_fine_level(64 * gib, true), 4);
+    assert_int_equal(chunker_fine_level(UINT64_MAX, false), 4);
+    assert_int_equal(chunker_fine_level(UINT64_MAX, true), 4);
 }
 
 /* Every mask width from "always" on, so that hits fall into all lanes, several at once, and the rest behind them. */
@@ -181,7 +190,7 @@ static void test_chunker__cuts_zeros_at_min(void **state)
     (void)state;
     unsigned char *zeros = mem_zalloc(3 << 20);
     assert_int_equal(assert_same_cuts(&CHUNKER_FORMAT, zeros, 3 << 20), 6);
-    assert_int_equal(assert_same_cuts(&CHUNKER_FINE[1], zeros, 1 << 20), 128);
+    assert_int_equal(assert_same_cuts(&CHUNKER_FINE[2], zeros, 1 << 20), 128);
     free(zeros);
 }
 
@@ -198,7 +207,7 @@ static void test_chunker__cuts_periodic_data(void **state)
             const struct chunker_params params = {.min = 3000, .max = 200000, .mask_bits = bits};
             assert_same_cuts(&params, data, LEN / 4);
         }
-        assert_same_cuts(&CHUNKER_FINE[1], data, LEN);
+        assert_same_cuts(&CHUNKER_FINE[2], data, LEN);
     }
     free(data);
 }
@@ -224,7 +233,7 @@ static void test_chunker__needs_more_bytes_below_min(void **state)
     (void)state;
     struct chunker c;
     unsigned char *zeros = mem_zalloc(8192);
-    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[1], NULL), 0);
+    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[2], NULL), 0);
     assert_int_equal(chunker_cut(&c, zeros, 0, 0), 0);
     assert_int_equal(chunker_cut(&c, zeros, 1, 0), 0);
     assert_int_equal(chunker_cut(&c, zeros, 8191, 0), 0);
@@ -304,7 +313,7 @@ static void test_chunker__cuts_meet_again_behind_an_insertion(void **state)
     bool *is_cut = mem_zalloc((LEN + 1) * sizeof *is_cut);
     struct chunker c;
     size_t met = 0, cuts = 0;
-    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[1], NULL), 0);
+    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[2], NULL), 0);
     for (size_t at = INSERTED, cut; (cut = chunker_cut(&c, data + at, LEN + INSERTED - at, 0)) > 0;) {
         at += cut;
         is_cut[at - INSERTED] = true;
