@@ -8,7 +8,7 @@ missing_build_packages() {
     command -v ninja >/dev/null || echo ninja-build
     command -v python3 >/dev/null || echo python3
     if ! command -v pkg-config >/dev/null; then
-        echo pkgconf libssl-dev libzstd-dev zlib1g-dev libsqlite3-dev libjansson-dev libyaml-dev
+        echo pkgconf libssl-dev libzstd-dev zlib1g-dev libsqlite3-dev libjansson-dev libyaml-dev libcurl4-openssl-dev
         return
     fi
     pkg-config --exists 'libcrypto >= 3.0' || echo libssl-dev
@@ -17,6 +17,7 @@ missing_build_packages() {
     pkg-config --exists 'sqlite3 >= 3.34' || echo libsqlite3-dev
     pkg-config --exists 'jansson >= 2.13' || echo libjansson-dev
     pkg-config --exists 'yaml-0.1 >= 0.2.1' || echo libyaml-dev
+    pkg-config --exists libcurl || echo libcurl4-openssl-dev
 }
 
 # The same for the tests.
@@ -32,9 +33,15 @@ missing_test_packages() {
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || echo postgresql
     # A real engine for containers: where it does not start, only a stand-in is tested.
     command -v dockerd >/dev/null || echo docker.io
+    # The programs alone: neither systemd nor cron has to run.
+    for need in systemd-analyze:systemd crontab:cron; do
+        command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
+    done
     for need in gpg:gpg gpg-agent:gpg-agent zstd:zstd bsdtar:libarchive-tools busybox:busybox pgrep:procps; do
         command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
     done
+    # A real SMTP server, for the system's own Python (another one may come first in PATH).
+    /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd
     # Clang's own part of the sanitizers and of libFuzzer is a package of its own, which clang only recommends.
     if command -v clang >/dev/null; then
         echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |

@@ -168,6 +168,9 @@ const struct command cmd_run = {
         "tenth. A dump that did is a failure (or, with 'on_shrink: warn', a warning); its snapshot is kept with the "
         "tag "
         "'suspect' and takes no good one's place.\n\n"
+        "A tier that failed is run again where its plan has 'retry' and that may help; others may run while it "
+        "waits. At the end alerts are opened and closed, and whoever the plan names under 'alerts' is told, which "
+        "takes 20 seconds at most and changes no exit status.\n\n"
         "The exit status is 0 when all is well or nothing was due; 3 when something is missing (a file could not be "
         "read, one of several destinations did not get it, a push failed); 1 when a tier failed; 130 when interrupted.",
     .options = OPTIONS,

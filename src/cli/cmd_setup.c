@@ -379,11 +379,12 @@ static void report_text(struct setup *s)
                       "nobody can read the backups.");
     cli_print(s->cli,
               "\nWhat to type next:\n"
-              "  clawback doctor%s          is everything ready?\n"
-              "  clawback plan%s            what each tier takes, and what it leaves out\n"
-              "  clawback run --all%s       the first backup\n"
-              "  clawback recovery-kit%s    the page to print and keep with the passphrase",
-              flag, flag, flag, flag);
+              "  clawback doctor%s            is everything ready?\n"
+              "  clawback plan%s              what each tier takes, and what it leaves out\n"
+              "  clawback run --all%s         the first backup\n"
+              "  clawback schedule install%s  let it run by itself from now on\n"
+              "  clawback recovery-kit%s     the page to print and keep with the passphrase",
+              flag, flag, flag, flag, flag);
     free(usual);
 }
 
@@ -393,6 +394,7 @@ static int write_and_report(struct setup *s, struct err *err)
     buf_init(&text, YAML_MAX_BYTES);
     char *user_home = os_path_expand_home("~");
     bool write = true;
+    setup_telegram_find(&s->found.home.roots, &s->choice.telegram);
     setup_render(&s->found, &s->choice, user_home, &text);
     int rc =
         text.overflow ? err_set(err, ERR_FAILED, "the configuration would be too large") : check_text(s, &text, err);

@@ -11,6 +11,12 @@ const struct command *const COMMANDS[] = {
     &cmd_doctor,
     &cmd_plan,
     &cmd_recovery_kit,
+    &cmd_schedule_install,
+    &cmd_schedule_remove,
+    &cmd_schedule_enable,
+    &cmd_schedule_disable,
+    &cmd_schedule_run_now,
+    &cmd_daemon,
     &cmd_config_check,
     &cmd_config_show,
     /* Restoring */
@@ -18,6 +24,10 @@ const struct command *const COMMANDS[] = {
     &cmd_dump,
     /* Looking */
     &cmd_status,
+    &cmd_runs,
+    &cmd_health,
+    &cmd_alerts,
+    &cmd_schedule_status,
     &cmd_snapshots,
     &cmd_ls,
     &cmd_find,

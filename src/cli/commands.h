@@ -5,6 +5,7 @@
 #pragma once
 #include "cli/command.h"
 
+extern const struct command cmd_alerts;
 extern const struct command cmd_backup;
 extern const struct command cmd_cat;
 extern const struct command cmd_check;
@@ -12,11 +13,13 @@ extern const struct command cmd_completion;
 extern const struct command cmd_config_check;
 extern const struct command cmd_config_show;
 extern const struct command cmd_copy;
+extern const struct command cmd_daemon;
 extern const struct command cmd_diff;
 extern const struct command cmd_doctor;
 extern const struct command cmd_dump;
 extern const struct command cmd_find;
 extern const struct command cmd_forget;
+extern const struct command cmd_health;
 extern const struct command cmd_help;
 extern const struct command cmd_init;
 extern const struct command cmd_key_add;
@@ -34,6 +37,13 @@ extern const struct command cmd_repair_snapshots;
 extern const struct command cmd_restore;
 extern const struct command cmd_setup;
 extern const struct command cmd_run;
+extern const struct command cmd_runs;
+extern const struct command cmd_schedule_disable;
+extern const struct command cmd_schedule_enable;
+extern const struct command cmd_schedule_install;
+extern const struct command cmd_schedule_remove;
+extern const struct command cmd_schedule_run_now;
+extern const struct command cmd_schedule_status;
 extern const struct command cmd_snapshots;
 extern const struct command cmd_stats;
 extern const struct command cmd_status;

@@ -7,14 +7,14 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/config_view_parts.h"
 #include "os/clock.h"
 #include "plan/config_values.h"
 
 /* -------------------------------------------------------------------------------------------------------- small parts
  */
 
-/* NULL values are left out, and so are empty lists and objects. */
-static void put(json_t *object, const char *key, json_t *value)
+void view_put(json_t *object, const char *key, json_t *value)
 {
     bool empty = (json_is_array(value) && json_array_size(value) == 0) ||
                  (json_is_object(value) && json_object_size(value) == 0);
@@ -24,16 +24,16 @@ static void put(json_t *object, const char *key, json_t *value)
         json_object_set_new(object, key, value);
 }
 
-static json_t *text(const char *s)
+json_t *view_text(const char *s)
 {
     return s != NULL ? cli_json_string(s, strlen(s)) : NULL;
 }
 
-static json_t *texts(const struct strlist *list)
+json_t *view_texts(const struct strlist *list)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < list->count; i++)
-        json_array_append_new(array, text(list->items[i]));
+        json_array_append_new(array, view_text(list->items[i]));
     return array;
 }
 
@@ -42,17 +42,16 @@ static json_t *flag(bool value, bool usual)
     return value != usual ? json_boolean(value) : NULL;
 }
 
-static json_t *duration(uint64_t ms)
+json_t *view_duration(uint64_t ms)
 {
     char out[32];
     if (ms == 0)
         return NULL;
     duration_format(ms, out);
-    return text(out);
+    return view_text(out);
 }
 
-/* In the largest unit that it is a whole number of. */
-static json_t *size(uint64_t bytes)
+json_t *view_size(uint64_t bytes)
 {
     static const char *const DECIMAL[] = {"", "kB", "MB", "GB", "TB", "PB"};
     static const char *const BINARY[] = {"", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -67,20 +66,20 @@ static json_t *size(uint64_t bytes)
     char out[40];
     snprintf(out, sizeof out, "%" PRIu64 "%s", decimal <= binary ? decimal : binary,
              decimal <= binary ? DECIMAL[i] : BINARY[j]);
-    return text(out);
+    return view_text(out);
 }
 
-static json_t *secret(const struct secret *s)
+json_t *view_secret(const struct secret *s)
 {
     switch (s->kind) {
     case SECRET_FILE:
-        return json_pack("{s:o}", "file", text(s->name));
+        return json_pack("{s:o}", "file", view_text(s->name));
     case SECRET_COMMAND:
-        return json_pack("{s:o}", "command", texts(&s->command));
+        return json_pack("{s:o}", "command", view_texts(&s->command));
     case SECRET_ENV:
-        return json_pack("{s:o}", "env", text(s->name));
+        return json_pack("{s:o}", "env", view_text(s->name));
     case SECRET_CREDENTIAL:
-        return json_pack("{s:o}", "credential", text(s->name));
+        return json_pack("{s:o}", "credential", view_text(s->name));
     case SECRET_NONE:
         break;
     }
@@ -92,7 +91,7 @@ static json_t *url(const char *s)
     if (s == NULL)
         return NULL;
     char *hidden = url_without_password(s);
-    json_t *shown = text(hidden);
+    json_t *shown = view_text(hidden);
     free(hidden);
     return shown;
 }
@@ -100,11 +99,11 @@ static json_t *url(const char *s)
 static json_t *hooks(const struct plan_hooks *h)
 {
     json_t *o = json_object();
-    put(o, "before", texts(&h->before));
-    put(o, "after", texts(&h->after));
-    put(o, "failure", texts(&h->failure));
+    view_put(o, "before", view_texts(&h->before));
+    view_put(o, "after", view_texts(&h->after));
+    view_put(o, "failure", view_texts(&h->failure));
     if (json_object_size(o) > 0)
-        put(o, "timeout", duration(h->timeout_ms));
+        view_put(o, "timeout", view_duration(h->timeout_ms));
     return o;
 }
 
@@ -114,13 +113,13 @@ static json_t *hooks(const struct plan_hooks *h)
 static json_t *destination(const struct plan_destination *d)
 {
     json_t *o = json_object();
-    put(o, d->location[0] == '/' ? "path" : "repository", url(d->location));
-    put(o, "require_mount", flag(d->require_mount, false));
-    put(o, "reserve", d->reserve_bytes > 0 ? size(d->reserve_bytes) : text("0"));
-    put(o, "allow_unencrypted", flag(d->allow_unencrypted, false));
-    put(o, "limit_write", size(d->limit_write_bytes_per_s));
-    put(o, "compression", text(d->compression));
-    put(o, "passphrase", secret(&d->passphrase));
+    view_put(o, d->location[0] == '/' ? "path" : "repository", url(d->location));
+    view_put(o, "require_mount", flag(d->require_mount, false));
+    view_put(o, "reserve", d->reserve_bytes > 0 ? view_size(d->reserve_bytes) : view_text("0"));
+    view_put(o, "allow_unencrypted", flag(d->allow_unencrypted, false));
+    view_put(o, "limit_write", view_size(d->limit_write_bytes_per_s));
+    view_put(o, "compression", view_text(d->compression));
+    view_put(o, "passphrase", view_secret(&d->passphrase));
     return o;
 }
 
@@ -132,10 +131,10 @@ static json_t *git(const struct plan_tier *t)
     json_t *all = json_array();
     for (size_t i = 0; i < t->git_count; i++) {
         json_t *o = json_object();
-        put(o, "path", text(t->git[i].path));
-        put(o, "push", text(t->git[i].push));
+        view_put(o, "path", view_text(t->git[i].path));
+        view_put(o, "push", view_text(t->git[i].push));
         if (t->git[i].push != NULL)
-            put(o, "timeout", duration(t->git[i].timeout_ms));
+            view_put(o, "timeout", view_duration(t->git[i].timeout_ms));
         json_array_append_new(all, o);
     }
     return all;
@@ -147,12 +146,12 @@ static json_t *postgres(const struct plan_tier *t)
     for (size_t i = 0; i < t->postgres_count; i++) {
         const struct plan_postgres *p = &t->postgres[i];
         json_t *o = json_object();
-        put(o, "container", text(p->container));
-        put(o, "url", url(p->url));
-        put(o, "socket", text(p->socket));
-        put(o, "user", text(p->user));
-        put(o, "database", text(p->database));
-        put(o, "password", secret(&p->password));
+        view_put(o, "container", view_text(p->container));
+        view_put(o, "url", url(p->url));
+        view_put(o, "socket", view_text(p->socket));
+        view_put(o, "user", view_text(p->user));
+        view_put(o, "database", view_text(p->database));
+        view_put(o, "password", view_secret(&p->password));
         json_array_append_new(all, o);
     }
     return all;
@@ -164,10 +163,10 @@ static json_t *redis(const struct plan_tier *t)
     for (size_t i = 0; i < t->redis_count; i++) {
         const struct plan_redis *r = &t->redis[i];
         json_t *o = json_object();
-        put(o, "container", text(r->container));
-        put(o, "url", url(r->url));
-        put(o, "user", text(r->user));
-        put(o, "password", secret(&r->password));
+        view_put(o, "container", view_text(r->container));
+        view_put(o, "url", url(r->url));
+        view_put(o, "user", view_text(r->user));
+        view_put(o, "password", view_secret(&r->password));
         json_array_append_new(all, o);
     }
     return all;
@@ -178,8 +177,8 @@ static json_t *commands(const struct plan_tier *t)
     json_t *all = json_array();
     for (size_t i = 0; i < t->command_count; i++) {
         json_t *o = json_object();
-        put(o, "name", text(t->commands[i].name));
-        put(o, "command", texts(&t->commands[i].command));
+        view_put(o, "name", view_text(t->commands[i].name));
+        view_put(o, "command", view_texts(&t->commands[i].command));
         json_array_append_new(all, o);
     }
     return all;
@@ -189,10 +188,10 @@ static json_t *archive(const struct plan_archive *a)
 {
     static const char *const CODECS[] = {[PLAN_GZIP] = "gzip", [PLAN_ZSTD] = "zstd", [PLAN_UNCOMPRESSED] = "none"};
     json_t *o = json_object();
-    put(o, "prefix", text(a->prefix));
-    put(o, "compression", text(CODECS[a->codec]));
-    put(o, "recipients", texts(&a->recipients));
-    put(o, "encrypt", flag(!a->unencrypted, true));
+    view_put(o, "prefix", view_text(a->prefix));
+    view_put(o, "compression", view_text(CODECS[a->codec]));
+    view_put(o, "recipients", view_texts(&a->recipients));
+    view_put(o, "encrypt", flag(!a->unencrypted, true));
     return o;
 }
 
@@ -207,7 +206,7 @@ static json_t *within(const struct retention_duration *d)
     for (size_t i = 0; i < 4; i++)
         if (parts[i].count > 0)
             buf_printf(&out, "%d%c", parts[i].count, parts[i].unit);
-    json_t *value = out.len > 0 ? text(buf_cstr(&out)) : NULL;
+    json_t *value = out.len > 0 ? view_text(buf_cstr(&out)) : NULL;
     buf_release(&out);
     return value;
 }
@@ -230,12 +229,12 @@ static json_t *keep(const struct plan_keep *k)
                  {"within_monthly", &p->within_monthly},
                  {"within_yearly", &p->within_yearly}};
     json_t *o = json_object();
-    put(o, "all", flag(k->all, false));
+    view_put(o, "all", flag(k->all, false));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i].count != 0)
-            put(o, counts[i].key, counts[i].count < 0 ? text("all") : json_integer(counts[i].count));
+            view_put(o, counts[i].key, counts[i].count < 0 ? view_text("all") : json_integer(counts[i].count));
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)
-        put(o, times[i].key, within(times[i].time));
+        view_put(o, times[i].key, within(times[i].time));
     return o;
 }
 
@@ -259,26 +258,36 @@ static void put_schedule(json_t *o, const struct plan_tier *t, int64_t now_ms)
 {
     const struct schedule *s = &t->schedule;
     if (s->kind == SCHEDULE_EVERY)
-        put(o, "every", duration(s->every_ms));
+        view_put(o, "every", view_duration(s->every_ms));
     if (s->kind == SCHEDULE_CRON)
-        put(o, "cron", text(s->cron_text));
+        view_put(o, "cron", view_text(s->cron_text));
     if (s->kind == SCHEDULE_AT)
-        put(o, "at", time_text(s->at_ms));
-    put(o, "timezone", text(s->zone));
-    put(o, "enabled", flag(!t->disabled, true));
+        view_put(o, "at", time_text(s->at_ms));
+    view_put(o, "timezone", view_text(s->zone));
+    view_put(o, "enabled", flag(!t->disabled, true));
     if (!t->disabled)
-        put(o, "next", next_times(s, now_ms));
+        view_put(o, "next", next_times(s, now_ms));
 }
 
 static void put_files(json_t *o, const struct plan_tier *t)
 {
-    put(o, "files", texts(&t->files));
-    put(o, "exclude", texts(&t->exclude));
-    put(o, "exclude_if_present", texts(&t->exclude_if_present));
-    put(o, "exclude_caches", flag(t->exclude_caches, false));
-    put(o, "exclude_larger_than", size(t->exclude_larger_than));
-    put(o, "one_file_system", flag(t->one_file_system, false));
-    put(o, "agent_excludes", flag(!t->no_agent_excludes, true));
+    view_put(o, "files", view_texts(&t->files));
+    view_put(o, "exclude", view_texts(&t->exclude));
+    view_put(o, "exclude_if_present", view_texts(&t->exclude_if_present));
+    view_put(o, "exclude_caches", flag(t->exclude_caches, false));
+    view_put(o, "exclude_larger_than", view_size(t->exclude_larger_than));
+    view_put(o, "one_file_system", flag(t->one_file_system, false));
+    view_put(o, "agent_excludes", flag(!t->no_agent_excludes, true));
+}
+
+static json_t *retry(const struct plan_retry *r)
+{
+    json_t *o = json_object();
+    if (r->times > 0) {
+        view_put(o, "times", json_integer(r->times));
+        view_put(o, "after", view_duration(r->after_ms));
+    }
+    return o;
 }
 
 static json_t *tier(const struct plan_tier *t, int64_t now_ms)
@@ -287,44 +296,50 @@ static json_t *tier(const struct plan_tier *t, int64_t now_ms)
     bool dumps = t->postgres_count + t->redis_count + t->command_count + t->sqlite.count + t->git_count > 0;
     put_schedule(o, t, now_ms);
     put_files(o, t);
-    put(o, "git", git(t));
-    put(o, "postgres", postgres(t));
-    put(o, "redis", redis(t));
-    put(o, "sqlite", texts(&t->sqlite));
-    put(o, "command", commands(t));
+    view_put(o, "git", git(t));
+    view_put(o, "postgres", postgres(t));
+    view_put(o, "redis", redis(t));
+    view_put(o, "sqlite", view_texts(&t->sqlite));
+    view_put(o, "command", commands(t));
     if (dumps) {
-        put(o, "when", text(t->when == PLAN_RUNNING ? "running" : "always"));
-        put(o, "on_shrink", text(t->on_shrink == PLAN_SHRINK_WARN ? "warn" : "fail"));
-        put(o, "timeout", duration(t->timeout_ms));
+        view_put(o, "when", view_text(t->when == PLAN_RUNNING ? "running" : "always"));
+        view_put(o, "on_shrink", view_text(t->on_shrink == PLAN_SHRINK_WARN ? "warn" : "fail"));
+        view_put(o, "timeout", view_duration(t->timeout_ms));
     }
-    put(o, "format", text(t->format == PLAN_ARCHIVE ? "archive" : "repository"));
+    view_put(o, "format", view_text(t->format == PLAN_ARCHIVE ? "archive" : "repository"));
     if (t->format == PLAN_ARCHIVE)
-        put(o, "archive", archive(&t->archive));
-    put(o, "to", texts(&t->to));
-    put(o, "keep", keep(&t->keep));
-    put(o, "hooks", hooks(&t->hooks));
+        view_put(o, "archive", archive(&t->archive));
+    view_put(o, "to", view_texts(&t->to));
+    view_put(o, "keep", keep(&t->keep));
+    view_put(o, "hooks", hooks(&t->hooks));
+    view_put(o, "retry", retry(&t->retry));
     return o;
 }
+
+/* -----------------------------------------------------------------------------------------------------------------all
+ */
 
 json_t *config_view_json(const struct plan *p, int64_t now_ms)
 {
     json_t *o = json_object(), *destinations = json_object(), *tiers = json_object(), *limits = json_object();
     for (size_t i = 0; i < p->destination_count; i++)
-        put(destinations, p->destinations[i].name, destination(&p->destinations[i]));
+        view_put(destinations, p->destinations[i].name, destination(&p->destinations[i]));
     for (size_t i = 0; i < p->tier_count; i++)
-        put(tiers, p->tiers[i].name, tier(&p->tiers[i], now_ms));
+        view_put(tiers, p->tiers[i].name, tier(&p->tiers[i], now_ms));
     if (p->cpus > 0)
-        put(limits, "cpus", json_integer(p->cpus));
-    put(limits, "read", size(p->limit_read_bytes_per_s));
-    put(o, "message_type", text("plan"));
-    put(o, "file", text(p->file));
-    put(o, "home", text(p->home));
-    put(o, "host", text(p->host));
-    put(o, "passphrase", secret(&p->passphrase));
-    put(o, "limits", limits);
-    put(o, "hooks", hooks(&p->hooks));
-    put(o, "destinations", destinations);
-    put(o, "tiers", tiers);
+        view_put(limits, "cpus", json_integer(p->cpus));
+    view_put(limits, "read", view_size(p->limit_read_bytes_per_s));
+    view_put(o, "message_type", view_text("plan"));
+    view_put(o, "file", view_text(p->file));
+    view_put(o, "home", view_text(p->home));
+    view_put(o, "host", view_text(p->host));
+    view_put(o, "passphrase", view_secret(&p->passphrase));
+    view_put(o, "limits", limits);
+    view_put(o, "hooks", hooks(&p->hooks));
+    view_put(o, "health", view_health(&p->health));
+    view_put(o, "alerts", view_alerts(&p->alerts));
+    view_put(o, "destinations", destinations);
+    view_put(o, "tiers", tiers);
     return o;
 }
 
@@ -370,6 +385,16 @@ static void write_flow(const json_t *v, struct buf *out)
     }
 }
 
+/* Of the keys at the top: is it too long for one line? */
+static bool has_block(const char *key)
+{
+    static const char *const KEYS[] = {"health", "alerts", "destinations", "tiers"};
+    for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
+        if (strcmp(key, KEYS[i]) == 0)
+            return true;
+    return false;
+}
+
 static void write_block(const json_t *object, unsigned depth, struct buf *out)
 {
     enum { BLOCK_DEPTH = 2 }; /* below that, a value is on one line */
@@ -380,8 +405,7 @@ static void write_block(const json_t *object, unsigned depth, struct buf *out)
         if (depth == 0 && (strcmp(key, "message_type") == 0 || strcmp(key, "file") == 0))
             continue;
         bool is_comment = depth == BLOCK_DEPTH && strcmp(key, "next") == 0;
-        bool is_block = depth < BLOCK_DEPTH && json_is_object(value) &&
-                        (depth == 1 || strcmp(key, "destinations") == 0 || strcmp(key, "tiers") == 0);
+        bool is_block = depth < BLOCK_DEPTH && json_is_object(value) && (depth == 1 || has_block(key));
         buf_printf(out, "%*s%s%s:%s", (int)depth * 2, "", is_comment ? "# " : "", key, is_block ? "\n" : " ");
         if (is_block) {
             write_block(value, depth + 1, out);

@@ -13,7 +13,7 @@
 #include "monitor/record_internal.h"
 #include "os/file.h"
 
-enum { READ_MAX_BYTES = 4 << 20, SPARE_BYTES = 64 << 10 };
+enum { SPARE_BYTES = 64 << 10 };
 
 /* --- memory --- */
 
@@ -22,6 +22,9 @@ static void release_source(struct record_source *s)
     free(s->name);
     free(s->message);
     free(s->push);
+    for (size_t i = 0; i < s->path_count; i++)
+        free(s->paths[i].path);
+    free(s->paths);
 }
 
 void record_release(struct record *r)
@@ -48,6 +51,14 @@ struct record_source *record_add_source(struct record *r, const char *name)
     struct record_source *s = &r->sources[r->source_count++];
     *s = (struct record_source){.name = mem_strdup(name)};
     return s;
+}
+
+void record_add_path(struct record_source *s, const char *path, uint64_t bytes)
+{
+    if (s->path_count == RECORD_PATHS_MAX)
+        return;
+    s->paths = mem_array(s->paths, s->path_count + 1, sizeof *s->paths);
+    s->paths[s->path_count++] = (struct record_path){.path = mem_strdup(path), .bytes = bytes};
 }
 
 struct record_destination *record_add_destination(struct record *r, const char *name)
@@ -168,51 +179,20 @@ static int append_line(int fd, const struct buf *line)
     return -1;
 }
 
-/* The last lines of a text. */
-static const char *last_lines(const char *text, size_t len, size_t lines)
-{
-    const char *p = text + len;
-    if (p > text && p[-1] == '\n')
-        p--;
-    while (p > text)
-        if (*--p == '\n' && --lines == 0)
-            return p + 1;
-    return text;
-}
-
-/* The end of the file, from the beginning of a line on. */
-static int read_tail(int fd, struct buf *out)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return -1;
-    off_t offset = st.st_size > READ_MAX_BYTES ? st.st_size - READ_MAX_BYTES : 0;
-    size_t len = (size_t)(st.st_size - offset);
-    unsigned char *to = buf_reserve(out, len + 1);
-    ssize_t n = to != NULL ? os_pread_full(fd, to, len, offset) : -1;
-    if (n < 0)
-        return -1;
-    out->len += (size_t)n;
-    const unsigned char *first = offset > 0 ? memchr(out->data, '\n', out->len) : NULL;
-    if (first != NULL) {
-        size_t skip = (size_t)(first + 1 - out->data);
-        memmove(out->data, out->data + skip, out->len - skip);
-        out->len -= skip;
-    }
-    return 0;
-}
-
-/* Under the file's lock. What cannot be rotated now is rotated another time. */
+/* Under the file's lock. What cannot be rotated now is rotated another time. A few long lines may pass the limit: they
+ * are not written again and again for nothing. */
 static void rotate(int fd, const char *path)
 {
     struct stat st;
     if (fstat(fd, &st) != 0 || st.st_size <= RECORD_FILE_MAX_BYTES)
         return;
     struct buf text;
-    buf_init(&text, READ_MAX_BYTES + 2);
-    if (read_tail(fd, &text) == 0) {
-        const char *all = buf_cstr(&text), *from = last_lines(all, text.len, RECORD_KEPT_LINES);
-        os_write_file_atomic(path, from, text.len - (size_t)(from - all), 0600, NULL);
+    buf_init(&text, RECORD_READ_MAX_BYTES + 2);
+    if (record_read_tail(fd, &text) == 0) {
+        const char *all = buf_cstr(&text), *from = record_last_lines(all, text.len, RECORD_KEPT_LINES);
+        size_t len = text.len - (size_t)(from - all);
+        if (len < (size_t)st.st_size)
+            os_write_file_atomic(path, from, len, 0600, NULL);
     }
     buf_release(&text);
 }
@@ -251,82 +231,4 @@ int record_append(const char *state_dir, const struct record *r, struct err *err
     free(dir);
     free(path);
     return rc;
-}
-
-/* --- reading --- */
-
-static void decode_lines(const char *from, const char *end, struct record_list *out)
-{
-    while (from < end) {
-        const char *stop = memchr(from, '\n', (size_t)(end - from));
-        size_t len = (size_t)((stop != NULL ? stop : end) - from);
-        out->items = mem_array(out->items, out->count + 1, sizeof *out->items);
-        if (record_decode(from, len, &out->items[out->count]) == 0)
-            out->count++;
-        else if (len > 0)
-            out->damaged++;
-        from += len + 1;
-    }
-}
-
-int record_list_read(const char *state_dir, const char *tier, size_t max, struct record_list *out, struct err *err)
-{
-    *out = (struct record_list){0};
-    char *path = record_path(state_dir, tier);
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
-    if (fd < 0) {
-        rc = errno == ENOENT || errno == ENOTDIR ? 0 : err_errno(err, errno, "cannot open run log '%s'", path);
-        free(path);
-        return rc;
-    }
-    struct buf text;
-    buf_init(&text, READ_MAX_BYTES + 2);
-    if (read_tail(fd, &text) != 0) {
-        rc = err_errno(err, errno, "cannot read run log '%s'", path);
-    } else {
-        const char *all = buf_cstr(&text);
-        size_t lines = max < RECORD_KEPT_LINES ? max : RECORD_KEPT_LINES;
-        if (lines > 0)
-            decode_lines(last_lines(all, text.len, lines), all + text.len, out);
-    }
-    buf_release(&text);
-    close(fd);
-    free(path);
-    return rc;
-}
-
-const struct record *record_last_ended(const struct record_list *l)
-{
-    for (size_t i = l->count; i-- > 0;)
-        if (l->items[i].status != RECORD_STARTED)
-            return &l->items[i];
-    return NULL;
-}
-
-const struct record *record_last_good(const struct record_list *l, int worst_exit_code)
-{
-    for (size_t i = l->count; i-- > 0;)
-        if (l->items[i].status == RECORD_COMPLETED && l->items[i].exit_code <= worst_exit_code)
-            return &l->items[i];
-    return NULL;
-}
-
-const struct record *record_unended(const struct record_list *l)
-{
-    for (size_t i = l->count; i-- > 0;) {
-        const struct record *r = &l->items[i];
-        if (r->status != RECORD_STARTED)
-            return NULL; /* runs of a tier do not overlap: whatever began before this one is over */
-        if (r->run_id != NULL)
-            return r;
-    }
-    return NULL;
-}
-
-int64_t record_last_started_ms(const struct record_list *l)
-{
-    for (size_t i = l->count; i-- > 0;)
-        if (l->items[i].status == RECORD_STARTED)
-            return (int64_t)l->items[i].time.tv_sec * 1000 + l->items[i].time.tv_nsec / 1000000;
-    return 0;
 }

@@ -7,6 +7,8 @@
  *      "sources":[…],"destinations":[…],"exitCode":0}
  *     {"timestamp":…,"status":"failed","jobId":"config","error":"…","retry":"yes",…}
  *
+ * The daemon's jobs have the same lines with "by":"daemon" in them, in runs/JOB.jsonl.
+ *
  * A line is appended by one write(), so that lines of several processes never mix. A file that passes 2 MB is cut to
  * its last 2,000 lines. Readers skip what is torn or foreign and say how much. Files are 0600, directories 0700.
  * Nothing here may be called from several threads for one tier at once; several processes may.
@@ -30,14 +32,23 @@ enum record_status {
 };
 const char *record_status_name(enum record_status s); /* "started" … */
 
+/* A directory or file of a source, and what was read below it. */
+struct record_path {
+    char *path;
+    uint64_t bytes;
+};
+enum { RECORD_PATHS_MAX = 40 };
+
 /* One source of the run. Sizes are of what was read. */
 struct record_source {
     char *name;                /* as its snapshot calls it: its first path */
     enum record_status status; /* COMPLETED, FAILED, SKIPPED */
     char *message;             /* why it failed or was skipped; NULL: nothing to say */
     uint64_t bytes, files, unreadable;
-    bool suspect; /* much smaller than the last time */
-    char *push;   /* git: "pushed", "nothing to push", or why not; NULL: no push was asked for */
+    bool suspect;              /* much smaller than the last time */
+    struct record_path *paths; /* the largest things in it, so that growth can be named: at most RECORD_PATHS_MAX */
+    size_t path_count;
+    char *push; /* git: "pushed", "nothing to push", or why not; NULL: no push was asked for */
     bool push_failed;
 };
 
@@ -56,6 +67,7 @@ struct record_destination {
 struct record {
     enum record_status status;
     struct timespec time; /* of the line: when it began for STARTED, when it ended for the others */
+    bool job;             /* a job of the daemon's, not a tier: "by":"daemon"; each reader gets its own kind only */
     char *tier;           /* "jobId" */
     char *run_id;         /* 16 hex digits; the same for every tier of one run */
     pid_t pid;            /* STARTED */
@@ -76,6 +88,8 @@ void record_release(struct record *r);
 /* Another one in the array, zeroed. Borrowed until the next. */
 struct record_source *record_add_source(struct record *r, const char *name);
 struct record_destination *record_add_destination(struct record *r, const char *name);
+/* Another path of a source; nothing once there are RECORD_PATHS_MAX. */
+void record_add_path(struct record_source *s, const char *path, uint64_t bytes);
 
 /* Where clawback keeps its state: $CLAWBACK_STATE_DIR, $XDG_STATE_HOME/clawback, ~/.local/state/clawback; for root
  * without a home /var/lib/clawback. Not made. The caller frees it. */
@@ -95,6 +109,8 @@ struct record_list {
 /* The last `max` records of a tier (at most RECORD_KEPT_LINES; and of a file that somebody let grow, those in its last
  * 4 MiB), started ones included. No file: 0 and an empty list. */
 int record_list_read(const char *state_dir, const char *tier, size_t max, struct record_list *out, struct err *err);
+/* The same of a job of the daemon's, whose log may be in the same file. */
+int record_list_read_job(const char *state_dir, const char *job, size_t max, struct record_list *out, struct err *err);
 void record_list_release(struct record_list *l);
 
 /* Looks into a list: the newest that has ended; that completed with this exit code or a better one (0: all well; 3:
@@ -103,5 +119,22 @@ const struct record *record_last_ended(const struct record_list *l);
 const struct record *record_last_good(const struct record_list *l, int worst_exit_code);
 /* The newest STARTED whose run has no end in the list, or NULL. Whether it still runs, only the run lock can tell. */
 const struct record *record_unended(const struct record_list *l);
+/* Adds the names of all logs below runs/ to the list, sorted: of tiers and jobs, as record_path() makes files of them.
+ */
+void record_list_logs(const char *state_dir, struct strlist *names);
+/* Every record of one log, tiers' and jobs', in order; the line as it stands there, without its end. What is in *r may
+ * be taken over (what is left is released). As far back as record_list_read(). */
+typedef void record_line(void *ctx, struct record *r, const char *line, size_t len);
+int record_each_line(const char *state_dir, const char *name, record_line *each, void *ctx, struct err *err);
+/* One line. 0, or -1 when it is no record (then there is nothing to release). Unknown members are passed over. */
+int record_decode(const char *line, size_t len, struct record *out);
+
+/*
+ * What the tiers of one run amount to, for the record of the job that started it: reads every log below runs/ and adds
+ * up the last record that each tier has of this run. Into *r: bytes_processed, bytes_added, snapshots, destinations by
+ * name (a failure in one tier is a failure there; `verified` and `uploaded` when all have it), and a warning for each
+ * tier that failed or is incomplete, its name before the text. Returns how many tiers have ended; 0: r is as it was.
+ */
+size_t record_sum_run(const char *state_dir, const char *run_id, struct record *r);
 /* When the tier was last begun, Unix milliseconds; 0: never. For schedule_next(). */
 int64_t record_last_started_ms(const struct record_list *l);

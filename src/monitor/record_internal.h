@@ -4,9 +4,13 @@
 #include "base/buf.h"
 #include "monitor/record.h"
 
-enum { RECORD_LINE_MAX_BYTES = 1 << 20 };
+enum { RECORD_LINE_MAX_BYTES = 1 << 20, RECORD_READ_MAX_BYTES = 4 << 20 };
 
-/* One line, with its line break. A record that would pass RECORD_LINE_MAX_BYTES loses its warnings and sources. */
+/* One line, with its line break. A record that would pass RECORD_LINE_MAX_BYTES loses its sources' paths; if that is
+ * not enough, its warnings and sources. */
 void record_encode(const struct record *r, struct buf *out);
-/* 0, or -1 when it is no record (then there is nothing to release). Unknown members are passed over. */
-int record_decode(const char *line, size_t len, struct record *out);
+
+/* The last lines of a text. */
+const char *record_last_lines(const char *text, size_t len, size_t lines);
+/* Appends the file's last RECORD_READ_MAX_BYTES to out, from the beginning of a line on. 0, or -1 with errno set. */
+int record_read_tail(int fd, struct buf *out);

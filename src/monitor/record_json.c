@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "os/clock.h"
+#include "plan/schedule.h"
 
 static const char *const NAMES[] = {[RECORD_STARTED] = "started",
                                     [RECORD_COMPLETED] = "completed",
@@ -28,14 +29,16 @@ static json_t *timestamp(const struct timespec *t)
     return json_string(text);
 }
 
+static const char *const UNITS[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
+enum { UNIT_COUNT = sizeof UNITS / sizeof *UNITS };
+
 /* "850MB", "1.2GB": for people who read the log itself. */
 static json_t *short_size(uint64_t bytes)
 {
-    static const char *const UNITS[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
     char text[32];
     double n = (double)bytes;
     int unit = 0;
-    for (; n >= 999.5 && unit < 6; unit++)
+    for (; n >= 999.5 && unit < UNIT_COUNT - 1; unit++)
         n /= 1000;
     snprintf(text, sizeof text, unit > 0 && n < 9.95 ? "%.1f%s" : "%.0f%s", n, UNITS[unit]);
     return json_string(text);
@@ -83,7 +86,22 @@ static void set_list(json_t *to, const char *key, const struct strlist *list, bo
     json_object_set_new(to, key, array);
 }
 
-static json_t *source_json(const struct record_source *s)
+/* How much of a record fits. */
+enum detail { EVERYTHING, NO_PATHS, NO_LISTS };
+
+static json_t *paths_json(const struct record_source *s)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < s->path_count; i++) {
+        json_t *o = json_object();
+        set_text(o, "path", s->paths[i].path);
+        set_number(o, "bytes", s->paths[i].bytes);
+        json_array_append_new(array, o);
+    }
+    return array;
+}
+
+static json_t *source_json(const struct record_source *s, enum detail detail)
 {
     json_t *o = json_object();
     set_text(o, "name", s->name);
@@ -96,6 +114,8 @@ static json_t *source_json(const struct record_source *s)
     set_true(o, "suspect", s->suspect);
     set_text(o, "push", s->push);
     set_true(o, "pushFailed", s->push_failed);
+    if (s->path_count > 0 && detail == EVERYTHING)
+        json_object_set_new(o, "paths", paths_json(s));
     return o;
 }
 
@@ -116,7 +136,7 @@ static json_t *destination_json(const struct record_destination *d)
     return o;
 }
 
-static void add_outcome(json_t *o, const struct record *r, bool with_lists)
+static void add_outcome(json_t *o, const struct record *r, enum detail detail)
 {
     char duration[32];
     snprintf(duration, sizeof duration, "%llus", (unsigned long long)((r->duration_ms + 500) / 1000));
@@ -132,29 +152,30 @@ static void add_outcome(json_t *o, const struct record *r, bool with_lists)
     set_number(o, "bytesAdded", r->bytes_added);
     json_object_set_new(o, "exitCode", json_integer(r->exit_code));
     json_t *sources = json_array(), *destinations = json_array();
-    for (size_t i = 0; with_lists && i < r->source_count; i++)
-        json_array_append_new(sources, source_json(&r->sources[i]));
+    for (size_t i = 0; detail != NO_LISTS && i < r->source_count; i++)
+        json_array_append_new(sources, source_json(&r->sources[i], detail));
     for (size_t i = 0; i < r->destination_count; i++)
         json_array_append_new(destinations, destination_json(&r->destinations[i]));
     set_list(o, "snapshots", &r->snapshots, true);
     json_object_set_new(o, "sources", sources);
     json_object_set_new(o, "destinations", destinations);
-    if (with_lists)
+    if (detail != NO_LISTS)
         set_list(o, "warnings", &r->warnings, false);
 }
 
-static char *to_text(const struct record *r, bool with_lists)
+static char *to_text(const struct record *r, enum detail detail)
 {
     json_t *o = json_object();
     json_object_set_new(o, "timestamp", timestamp(&r->time));
     set_text(o, "status", NAMES[r->status]);
     set_text(o, "jobId", r->tier != NULL ? r->tier : "");
     set_text(o, "runId", r->run_id);
+    set_text(o, "by", r->job ? "daemon" : NULL);
     set_number(o, "timestampMs", (uint64_t)r->time.tv_sec * 1000 + (uint64_t)r->time.tv_nsec / 1000000);
     if (r->status == RECORD_STARTED)
         set_number(o, "pid", (uint64_t)r->pid);
     else
-        add_outcome(o, r, with_lists);
+        add_outcome(o, r, detail);
     char *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     return text;
@@ -162,10 +183,12 @@ static char *to_text(const struct record *r, bool with_lists)
 
 void record_encode(const struct record *r, struct buf *out)
 {
-    char *text = to_text(r, true);
-    if (text == NULL || strlen(text) + 2 > RECORD_LINE_MAX_BYTES) {
+    char *text = NULL;
+    for (enum detail d = EVERYTHING; d <= NO_LISTS; d++) {
         free(text);
-        text = to_text(r, false);
+        text = to_text(r, d);
+        if (text != NULL && strlen(text) + 2 <= RECORD_LINE_MAX_BYTES)
+            break;
     }
     buf_append_str(out, text != NULL ? text : "");
     buf_append_byte(out, '\n');
@@ -222,6 +245,18 @@ static int get_time(const json_t *o, struct timespec *out)
     return json_is_string(text) ? os_time_parse(json_string_value(text), json_string_length(text), out) : -1;
 }
 
+static void get_paths(const json_t *o, struct record_source *s)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(o, "paths"), i, item)
+    {
+        const char *path = json_string_value(json_object_get(item, "path"));
+        if (path != NULL)
+            record_add_path(s, path, get_number(item, "bytes"));
+    }
+}
+
 static void get_sources(const json_t *o, struct record *r)
 {
     size_t i;
@@ -239,6 +274,7 @@ static void get_sources(const json_t *o, struct record *r)
         s->suspect = get_bool(item, "suspect");
         s->push = get_text(item, "push");
         s->push_failed = get_bool(item, "pushFailed");
+        get_paths(item, s);
     }
 }
 
@@ -262,14 +298,39 @@ static void get_destinations(const json_t *o, struct record *r)
     }
 }
 
+/* Exact where we wrote it; else from the texts, as others write them: "135s", "850MB". */
+static uint64_t get_duration_ms(const json_t *o)
+{
+    const char *text = json_string_value(json_object_get(o, "duration"));
+    uint64_t ms = 0;
+    if (json_object_get(o, "durationMs") != NULL)
+        return get_number(o, "durationMs");
+    return text != NULL && duration_parse(text, &ms, NULL) == 0 ? ms : 0;
+}
+
+static uint64_t get_bytes_processed(const json_t *o)
+{
+    const char *text = json_string_value(json_object_get(o, "backupSize"));
+    char *unit;
+    if (json_object_get(o, "bytesProcessed") != NULL || text == NULL || *text < '0' || *text > '9')
+        return get_number(o, "bytesProcessed");
+    double n = strtod(text, &unit);
+    for (int i = 0; i < UNIT_COUNT && n < 1e18; i++, n *= 1000)
+        if (strcmp(unit, UNITS[i]) == 0)
+            return (uint64_t)n;
+    return 0;
+}
+
 static void get_all(const json_t *o, struct record *r)
 {
     const char *retry = json_string_value(json_object_get(o, "retry"));
+    const char *by = json_string_value(json_object_get(o, "by"));
+    r->job = by != NULL && strcmp(by, "daemon") == 0;
     r->tier = get_text(o, "jobId");
     r->run_id = get_text(o, "runId");
     r->pid = (pid_t)get_number(o, "pid");
-    r->duration_ms = get_number(o, "durationMs");
-    r->bytes_processed = get_number(o, "bytesProcessed");
+    r->duration_ms = get_duration_ms(o);
+    r->bytes_processed = get_bytes_processed(o);
     r->bytes_added = get_number(o, "bytesAdded");
     r->exit_code = (int)get_number(o, "exitCode");
     r->uploaded = get_bool(o, "uploaded");

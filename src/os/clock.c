@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct timespec *fixed_now;
@@ -20,6 +21,15 @@ uint64_t os_monotonic_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+int64_t os_started_ms(void)
+{
+    struct timespec now = os_now(), up;
+    const char *unknown = getenv("CLAWBACK_TEST_STARTED");
+    if (fixed_now != NULL || (unknown != NULL && *unknown == '\0') || clock_gettime(CLOCK_BOOTTIME, &up) != 0)
+        return 0;
+    return (now.tv_sec - up.tv_sec) * 1000 + (now.tv_nsec - up.tv_nsec) / 1000000;
 }
 
 void os_sleep_ms(uint64_t ms)

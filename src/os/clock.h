@@ -8,6 +8,9 @@
 
 struct timespec os_now(void); /* wall clock */
 uint64_t os_monotonic_ns(void);
+/* When this machine was started, Unix milliseconds by the clock as it goes now; 0: not known. Test hook: "" in the
+ * environment variable CLAWBACK_TEST_STARTED stands for not known. */
+int64_t os_started_ms(void);
 void os_sleep_ms(uint64_t ms);
 /* Test hook: makes os_now() return this and not move. NULL: the real clock again. */
 void os_clock_set(const struct timespec *fixed);

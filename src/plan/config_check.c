@@ -9,20 +9,18 @@
 #include "plan/config_values.h"
 #include "source/redis_url.h"
 
-static bool has(const struct yaml_node *map, const char *key)
+bool config_has(const struct yaml_node *map, const char *key)
 {
     return yaml_get(map, key) != NULL;
 }
 
-/* The key's value as the place of a mistake, or where the map begins. */
-static const struct yaml_node *place(const struct yaml_node *map, const char *key)
+const struct yaml_node *config_place(const struct yaml_node *map, const char *key)
 {
     const struct yaml_node *n = yaml_get(map, key);
     return n != NULL ? n : map;
 }
 
-/* The key itself. */
-static const struct yaml_node *key_of(const struct yaml_node *map, const char *key)
+const struct yaml_node *config_key_of(const struct yaml_node *map, const char *key)
 {
     for (size_t i = 0; map->kind == YAML_MAP && i < map->count; i++)
         if (strcmp(map->keys[i]->text, key) == 0)
@@ -30,16 +28,16 @@ static const struct yaml_node *key_of(const struct yaml_node *map, const char *k
     return map;
 }
 
-/* At most one of these keys (NULL-terminated): the number of them. */
-static size_t check_one_of(struct config_reader *r, const struct yaml_node *map, const char *const *keys)
+size_t config_check_one_of(struct config_reader *r, const struct yaml_node *map, const char *const *keys)
 {
     const char *first = NULL;
     size_t count = 0;
     for (size_t i = 0; keys[i] != NULL; i++) {
-        if (!has(map, keys[i]))
+        if (!config_has(map, keys[i]))
             continue;
         if (first != NULL)
-            config_mistake(r, key_of(map, keys[i]), "found '%s' beside '%s', expected one of both", keys[i], first);
+            config_mistake(r, config_key_of(map, keys[i]), "found '%s' beside '%s', expected one of both", keys[i],
+                           first);
         else
             first = keys[i];
         count++;
@@ -56,17 +54,17 @@ static void check_destination(struct config_reader *r, const struct yaml_node *k
     static const char *const PLACES[] = {"path", "repository", NULL};
     if (n->kind != YAML_MAP && !yaml_is_null(n))
         return; /* it was said what it is instead */
-    if (check_one_of(r, n, PLACES) == 0)
+    if (config_check_one_of(r, n, PLACES) == 0)
         config_mistake(r, key, "it says nowhere where it is, expected 'path' (or 'repository')");
     bool remote = d->location != NULL && d->location[0] != '/';
     if (remote && d->require_mount)
-        config_mistake(r, place(n, "require_mount"), "nothing is mounted at '%s', expected a destination with 'path'",
-                       d->location);
+        config_mistake(r, config_place(n, "require_mount"),
+                       "nothing is mounted at '%s', expected a destination with 'path'", d->location);
     for (size_t i = 0; i < index; i++) {
         const struct plan_destination *other = &r->plan->destinations[i];
         if (d->location != NULL && other->location != NULL && strcmp(d->location, other->location) == 0)
-            config_mistake(r, place(n, has(n, "path") ? "path" : "repository"), "destination '%s' is in the same place",
-                           other->name);
+            config_mistake(r, config_place(n, config_has(n, "path") ? "path" : "repository"),
+                           "destination '%s' is in the same place", other->name);
     }
 }
 
@@ -77,7 +75,7 @@ static void check_destinations(struct config_reader *r, const struct yaml_node *
     if (p->destination_count == 0 && all != NULL && all->kind != YAML_MAP && !yaml_is_null(all))
         return; /* it was said what it is instead */
     if (p->destination_count == 0) {
-        config_mistake(r, place(document, "destinations"),
+        config_mistake(r, config_place(document, "destinations"),
                        "no destination is named, expected at least one, like {usb: {path: /mnt/backups}}");
         return;
     }
@@ -113,21 +111,21 @@ static void check_items(struct config_reader *r, const struct yaml_node *tier, c
 
 static void check_git(struct config_reader *r, const struct yaml_node *n)
 {
-    if (!has(n, "path"))
+    if (!config_has(n, "path"))
         config_mistake(r, n, "expected 'path': a repository, or a directory with some below it");
 }
 
 static void check_password(struct config_reader *r, const struct yaml_node *n)
 {
     const struct yaml_node *url = yaml_get(n, "url");
-    if (has(n, "password") && url != NULL && url->kind == YAML_SCALAR && url_has_password(url->text))
-        config_mistake(r, key_of(n, "password"), "there is a password in the URL as well, expected one of both");
+    if (config_has(n, "password") && url != NULL && url->kind == YAML_SCALAR && url_has_password(url->text))
+        config_mistake(r, config_key_of(n, "password"), "there is a password in the URL as well, expected one of both");
 }
 
 static void check_postgres(struct config_reader *r, const struct yaml_node *n)
 {
     static const char *const PLACES[] = {"container", "url", "socket", NULL};
-    check_one_of(r, n, PLACES);
+    config_check_one_of(r, n, PLACES);
     check_password(r, n);
 }
 
@@ -154,7 +152,7 @@ static void check_redis_url(struct config_reader *r, const struct yaml_node *n)
 static void check_redis(struct config_reader *r, const struct yaml_node *n)
 {
     static const char *const PLACES[] = {"container", "url", NULL};
-    if (check_one_of(r, n, PLACES) == 0)
+    if (config_check_one_of(r, n, PLACES) == 0)
         config_mistake(r, n, "it says nowhere where the server is, expected 'container' or 'url'");
     check_password(r, n);
     check_redis_url(r, n);
@@ -164,7 +162,7 @@ static void check_command(struct config_reader *r, const struct yaml_node *n)
 {
     static const char *const NEEDED[] = {"name", "command"};
     for (size_t i = 0; i < 2; i++)
-        if (!has(n, NEEDED[i]))
+        if (!config_has(n, NEEDED[i]))
             config_mistake(r, n, "expected '%s'", NEEDED[i]);
 }
 
@@ -174,7 +172,7 @@ static void check_command_names(struct config_reader *r, const struct yaml_node 
         for (size_t j = 0; j < i; j++) {
             const char *name = t->commands[i].name;
             if (name != NULL && t->commands[j].name != NULL && strcmp(name, t->commands[j].name) == 0)
-                config_mistake(r, place(tier, "command"), "two commands have the name '%s'", name);
+                config_mistake(r, config_place(tier, "command"), "two commands have the name '%s'", name);
         }
 }
 
@@ -199,8 +197,9 @@ static void check_sources(struct config_reader *r, const struct yaml_node *key, 
                        "it backs nothing up, expected at least one of files, git, postgres, redis, sqlite, "
                        "command");
     for (size_t i = 0; i < sizeof OF_FILES / sizeof *OF_FILES; i++)
-        if (!has(n, "files") && has(n, OF_FILES[i]))
-            config_warn(r, key_of(n, OF_FILES[i]), "'%s' has nothing to do: the tier has no 'files'", OF_FILES[i]);
+        if (!config_has(n, "files") && config_has(n, OF_FILES[i]))
+            config_warn(r, config_key_of(n, OF_FILES[i]), "'%s' has nothing to do: the tier has no 'files'",
+                        OF_FILES[i]);
 }
 
 /* ------------------------------------------------------------------------------------------------- where a tier goes
@@ -274,7 +273,7 @@ static void check_goal(struct config_reader *r, const struct yaml_node *document
         return;
     }
     /* Kinds, not passphrases: what is wrong with one that is there was said. */
-    if (needs_passphrase(t) && !has(document, "passphrase") && !has(map_of(r, document, d), "passphrase"))
+    if (needs_passphrase(t) && !config_has(document, "passphrase") && !config_has(map_of(r, document, d), "passphrase"))
         config_mistake(r, at,
                        "destination '%s' needs a passphrase, and nothing says where it is; expected "
                        "'passphrase: {file: PATH}' at the top of the file",
@@ -314,17 +313,18 @@ static void check_goals(struct config_reader *r, const struct yaml_node *documen
 static void check_schedule(struct config_reader *r, const struct yaml_node *n)
 {
     static const char *const KINDS[] = {"every", "cron", "at", NULL};
-    check_one_of(r, n, KINDS);
-    if (has(n, "timezone") && !has(n, "cron") && !has(n, "at"))
-        config_mistake(r, key_of(n, "timezone"), "'timezone' says nothing without 'cron' or 'at'");
+    config_check_one_of(r, n, KINDS);
+    if (config_has(n, "timezone") && !config_has(n, "cron") && !config_has(n, "at"))
+        config_mistake(r, config_key_of(n, "timezone"), "'timezone' says nothing without 'cron' or 'at'");
 }
 
 static void check_archive(struct config_reader *r, const struct yaml_node *n, const struct plan_tier *t)
 {
-    if (has(n, "archive") && t->format != PLAN_ARCHIVE)
-        config_mistake(r, key_of(n, "archive"), "'archive' says nothing without 'format: archive'");
+    if (config_has(n, "archive") && t->format != PLAN_ARCHIVE)
+        config_mistake(r, config_key_of(n, "archive"), "'archive' says nothing without 'format: archive'");
     if (t->archive.unencrypted && t->archive.recipients.count > 0)
-        config_mistake(r, place(n, "archive"), "found 'recipients' beside 'encrypt: false', expected one of both");
+        config_mistake(r, config_place(n, "archive"),
+                       "found 'recipients' beside 'encrypt: false', expected one of both");
 }
 
 static void check_keep(struct config_reader *r, const struct yaml_node *n, const struct plan_tier *t)
@@ -335,7 +335,7 @@ static void check_keep(struct config_reader *r, const struct yaml_node *n, const
     size_t was = config_trail_push(r, "keep");
     if (t->keep.all && keep->count > 1)
         config_mistake(r, keep, "found 'all' beside other rules, expected either 'all: true' or rules");
-    else if (keep->count == 0 || (!t->keep.all && keep->count == 1 && has(keep, "all")))
+    else if (keep->count == 0 || (!t->keep.all && keep->count == 1 && config_has(keep, "all")))
         config_mistake(r, keep, "it keeps nothing, expected rules like {daily: 7, weekly: 4}, or {all: true}");
     config_trail_pop(r, was);
 }
@@ -376,9 +376,10 @@ void config_check(struct config_reader *r, const struct yaml_node *document)
 {
     const struct plan *p = r->plan;
     check_destinations(r, document);
+    config_check_alerts(r, document);
     const struct yaml_node *tiers = yaml_get(document, "tiers");
     if (p->tier_count == 0 && (tiers == NULL || tiers->kind == YAML_MAP || yaml_is_null(tiers)))
-        config_mistake(r, place(document, "tiers"), "no tier is named: nothing would be backed up");
+        config_mistake(r, config_place(document, "tiers"), "no tier is named: nothing would be backed up");
     if (p->tier_count == 0)
         return;
     size_t was = config_trail_push(r, "tiers");

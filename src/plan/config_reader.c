@@ -151,6 +151,19 @@ void config_take_map(struct config_reader *r, const struct yaml_node *n, void *t
     config_read_map(r, n, to, f->more);
 }
 
+void *config_name_array(struct config_reader *r, const struct yaml_node *n, size_t item_bytes, size_t *count)
+{
+    if (n->kind != YAML_MAP) {
+        if (!yaml_is_null(n))
+            config_expected(r, n, "a name for each, with its keys below it");
+        return NULL;
+    }
+    char *array = arena_alloc(r->arena, n->count * item_bytes + 1);
+    memset(array, 0, n->count * item_bytes + 1);
+    *count = n->count;
+    return array;
+}
+
 /* ----------------------------------------------------------------------------------------------------- lists of
  * structs
  */

@@ -55,6 +55,10 @@ void config_trail_pop(struct config_reader *r, size_t len);
 /* The keys of a map into the struct at `to`. Nothing (null) is an empty map. */
 void config_read_map(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *fields);
 
+/* For a map whose keys are names: a zeroed array as long as the map, so that its items and ours have the same numbers.
+ * NULL: it is none, which was reported; *count stays. */
+void *config_name_array(struct config_reader *r, const struct yaml_node *n, size_t item_bytes, size_t *count);
+
 config_take config_take_map;    /* more: a table */
 config_take config_take_items;  /* more: struct config_items */
 config_take config_take_bool;   /* bool */
@@ -73,6 +77,7 @@ config_take config_take_rate;     /* uint64_t bytes a second, more than 0 */
 config_take config_take_command;  /* struct strlist */
 config_take config_take_secret;   /* struct secret */
 config_take config_take_url;      /* const char *; more: its schemes, NULL-terminated */
+config_take config_take_address;  /* struct plan_address; more: the same */
 
 /* A list of maps, into an array at `to` and its count. One map stands for a list of one. */
 struct config_items {

@@ -312,29 +312,16 @@ static const struct config_field TIER[] = {
     {"to", config_take_words, AT(plan_tier, to)},
     {"keep", config_take_map, AT(plan_tier, keep), KEEP},
     {"hooks", config_take_map, AT(plan_tier, hooks), HOOKS},
+    {"retry", config_take_retry, AT(plan_tier, retry)},
     {"timeout", config_take_duration, AT(plan_tier, timeout_ms)},
     {.key = NULL},
 };
-
-/* The maps whose keys are names: an array as long as the map, so that its items and ours have the same numbers. */
-static void *new_array(struct config_reader *r, const struct yaml_node *n, size_t item_bytes, size_t *count)
-{
-    if (n->kind != YAML_MAP) {
-        if (!yaml_is_null(n))
-            config_expected(r, n, "a name for each, with its keys below it");
-        return NULL;
-    }
-    char *array = arena_alloc(r->arena, n->count * item_bytes + 1);
-    memset(array, 0, n->count * item_bytes + 1);
-    *count = n->count;
-    return array;
-}
 
 static void take_destinations(struct config_reader *r, const struct yaml_node *n, void *to,
                               const struct config_field *f)
 {
     struct plan *p = to;
-    p->destinations = new_array(r, n, sizeof *p->destinations, &p->destination_count);
+    p->destinations = config_name_array(r, n, sizeof *p->destinations, &p->destination_count);
     for (size_t i = 0; i < p->destination_count; i++) {
         struct plan_destination *d = &p->destinations[i];
         *d = (struct plan_destination){.name = "", .reserve_bytes = RESERVE_BYTES, .line = n->keys[i]->line};
@@ -348,7 +335,7 @@ static void take_destinations(struct config_reader *r, const struct yaml_node *n
 static void take_tiers(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
 {
     struct plan *p = to;
-    p->tiers = new_array(r, n, sizeof *p->tiers, &p->tier_count);
+    p->tiers = config_name_array(r, n, sizeof *p->tiers, &p->tier_count);
     for (size_t i = 0; i < p->tier_count; i++) {
         struct plan_tier *t = &p->tiers[i];
         *t = (struct plan_tier){
@@ -395,6 +382,8 @@ static const struct config_field PLAN[] = {
     {"destinations", take_destinations, 0},
     {"tiers", take_tiers, 0},
     {"hooks", config_take_map, AT(plan, hooks), HOOKS},
+    {"health", config_take_health, AT(plan, health)},
+    {"alerts", config_take_alerts, AT(plan, alerts)},
     {"limits", take_limits, 0},
     {.key = NULL},
 };
@@ -402,5 +391,6 @@ static const struct config_field PLAN[] = {
 void config_schema_read(struct config_reader *r, const struct yaml_node *document)
 {
     r->plan->hooks.timeout_ms = 10 * MINUTE_MS;
+    config_alerts_defaults(r->plan);
     config_read_map(r, document, r->plan, PLAN);
 }

@@ -8,6 +8,7 @@
 #include "plan/config_reader.h"
 #include "plan/config_values.h"
 #include "plan/schedule.h"
+#include "plan/url_token.h"
 
 static const char LETTERS_AND_DIGITS[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
@@ -312,23 +313,48 @@ void config_take_secret(struct config_reader *r, const struct yaml_node *n, void
     config_mistake(r, n->keys[0], "unknown key; expected one of %s", WAYS); /* it may be the secret: not shown */
 }
 
-/* A URL is not shown in messages: it may have a password in it. */
-void config_take_url(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
+/* The text of a URL that begins with one of these, or NULL with the mistake reported. It is not shown in messages: it
+ * may have a password in it. */
+static const char *url_of(struct config_reader *r, const struct yaml_node *n, const char *const *schemes)
 {
-    const char *const *schemes = f->more;
     const char *text = n->kind == YAML_SCALAR ? n->text : "";
     for (size_t i = 0; schemes[i] != NULL; i++) {
         size_t len = strlen(schemes[i]);
-        if (strncmp(text, schemes[i], len) != 0 || text[len] == '\0' || strpbrk(text, " \t\r\n") != NULL)
-            continue;
-        *(const char **)to = config_keep(r, text);
-        if (url_has_password(text) && !r->private_file)
-            config_warn(r, n,
-                        "there is a password in the URL, and others can read this file: give it as 'password', "
-                        "or run chmod 600 on the file");
-        return;
+        if (strncmp(text, schemes[i], len) == 0 && text[len] != '\0' && strpbrk(text, " \t\r\n") == NULL)
+            return text;
     }
     char list[100];
     list_choices(schemes, list, sizeof list);
     config_mistake(r, n, "expected a URL that begins with %s", list);
+    return NULL;
+}
+
+void config_take_url(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
+{
+    const char *text = url_of(r, n, f->more);
+    if (text == NULL)
+        return;
+    *(const char **)to = config_keep(r, text);
+    if (url_has_password(text) && !r->private_file)
+        config_warn(r, n,
+                    "there is a password in the URL, and others can read this file: give it as 'password', "
+                    "or run chmod 600 on the file");
+}
+
+void config_take_address(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
+{
+    struct plan_address *address = to;
+    *address = (struct plan_address){0}; /* without its default */
+    if (n->kind == YAML_MAP) {
+        config_take_secret(r, n, &address->secret, f);
+        return;
+    }
+    const char *text = url_of(r, n, f->more);
+    if (text == NULL)
+        return;
+    address->url = config_keep(r, text);
+    if ((url_has_password(text) || url_has_token(text)) && !r->private_file)
+        config_warn(r, n,
+                    "what looks like a token is in the URL, and others can read this file: give it as {file: PATH}, "
+                    "or run chmod 600 on the file");
 }

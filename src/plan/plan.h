@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/strlist.h"
+#include "plan/alerts.h"
 #include "plan/retention.h"
 #include "plan/schedule.h"
 #include "plan/secret.h"
@@ -96,6 +97,7 @@ struct plan_tier {
     struct strlist to; /* names of destinations, in order; at least one */
     struct plan_keep keep;
     struct plan_hooks hooks;
+    struct plan_retry retry;
     uint64_t timeout_ms; /* for each dump; default 1 h */
     unsigned line;
 };
@@ -110,6 +112,8 @@ struct plan {
     struct plan_tier *tiers;
     size_t tier_count;
     struct plan_hooks hooks; /* around the whole run */
+    struct plan_health health;
+    struct plan_alerts alerts;
     unsigned cpus;
     uint64_t limit_read_bytes_per_s;
     void *owned; /* config.c's: a struct arena, or NULL */

@@ -7,7 +7,7 @@
 #include "plan/cron.h"
 #include "plan/schedule_zone.h"
 
-enum { EVERY_MIN_MS = 60000 };
+enum { EVERY_MIN_MS = 1000 };
 
 static int64_t seconds_of(int64_t ms)
 {
@@ -105,23 +105,21 @@ static bool next_by_cron(const struct cron *c, const struct zone *z, int64_t fro
     return false;
 }
 
-static bool next_cron(const struct schedule *s, int64_t after_ms, int64_t *out)
+static bool next_cron(const struct schedule *s, const struct zone *zone, int64_t after_ms, int64_t *out)
 {
-    struct zone *zone;
-    if (after_ms > INT64_MAX - 1000 || zone_load(s->zone, &zone, NULL) < 0)
-        return false;
     int64_t found;
-    bool ok = next_by_cron(&s->cron, zone, seconds_of(after_ms) + 1, &found) && found <= INT64_MAX / 1000;
-    zone_free(zone);
-    if (ok)
-        *out = found * 1000;
-    return ok;
+    if (after_ms > INT64_MAX - 1000 || zone == NULL ||
+        !next_by_cron(&s->cron, zone, seconds_of(after_ms) + 1, &found) || found > INT64_MAX / 1000)
+        return false;
+    *out = found * 1000;
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ together
  */
 
-bool schedule_next(const struct schedule *s, int64_t after_ms, int64_t last_run_ms, int64_t *next_ms_out)
+bool schedule_next_in(const struct schedule *s, const struct zone *zone, int64_t after_ms, int64_t last_run_ms,
+                      int64_t *next_ms_out)
 {
     switch (s->kind) {
     case SCHEDULE_NONE:
@@ -132,7 +130,7 @@ bool schedule_next(const struct schedule *s, int64_t after_ms, int64_t last_run_
         *next_ms_out = next_interval(s, after_ms, last_run_ms);
         return *next_ms_out > after_ms;
     case SCHEDULE_CRON:
-        return next_cron(s, after_ms, next_ms_out);
+        return next_cron(s, zone, after_ms, next_ms_out);
     case SCHEDULE_AT:
         *next_ms_out = s->at_ms;
         return s->at_ms > after_ms;
@@ -140,10 +138,20 @@ bool schedule_next(const struct schedule *s, int64_t after_ms, int64_t last_run_
     return false;
 }
 
+bool schedule_next(const struct schedule *s, int64_t after_ms, int64_t last_run_ms, int64_t *next_ms_out)
+{
+    struct zone *zone = NULL;
+    if (s->kind == SCHEDULE_CRON && zone_load(s->zone, &zone, NULL) < 0)
+        return false;
+    bool ok = schedule_next_in(s, zone, after_ms, last_run_ms, next_ms_out);
+    zone_free(zone);
+    return ok;
+}
+
 int schedule_check(const struct schedule *s, struct err *err)
 {
     if (s->kind == SCHEDULE_EVERY && s->every_ms < EVERY_MIN_MS)
-        return err_set(err, ERR_USAGE, "the interval is too short: a minute is the least");
+        return err_set(err, ERR_USAGE, "the interval is too short: a second is the least");
     if (s->zone == NULL)
         return 0;
     struct zone *zone;

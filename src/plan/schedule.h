@@ -24,7 +24,7 @@ struct cron {
 
 struct schedule {
     enum schedule_kind kind;
-    uint64_t every_ms;     /* EVERY: at least a minute */
+    uint64_t every_ms;     /* EVERY: at least a second */
     int64_t anchor_ms;     /* EVERY: Unix time that the grid begins at; 0: counted from the last run */
     struct cron cron;      /* CRON */
     const char *cron_text; /* CRON: the expression as it was written, for people; may be NULL */
@@ -59,5 +59,15 @@ int schedule_parse_time(const char *text, const char *zone, int64_t *ms_out, str
  * hours that are skipped are not made up for, and those that come twice count twice.
  */
 bool schedule_next(const struct schedule *s, int64_t after_ms, int64_t last_run_ms, int64_t *next_ms_out);
-/* ERR_USAGE: the zone is not known, or the interval is too short (below a minute). */
+/* The same with the zone of `s` loaded already (schedule_zone.h): for who asks often. NULL: only where it needs none.
+ */
+struct zone;
+bool schedule_next_in(const struct schedule *s, const struct zone *zone, int64_t after_ms, int64_t last_run_ms,
+                      int64_t *next_ms_out);
+/* How many due times lie in (after_ms, until_ms], and the last of them (untouched when there is none). An interval
+ * without anchor is counted from after_ms. Fast however long the time and short the interval; times that lie before the
+ * year 1 or after 9999 do not count. */
+uint64_t schedule_count(const struct schedule *s, const struct zone *zone, int64_t after_ms, int64_t until_ms,
+                        int64_t *last_ms_out);
+/* ERR_USAGE: the zone is not known, or the interval is too short (below a second). */
 int schedule_check(const struct schedule *s, struct err *err);

@@ -102,6 +102,19 @@ bool zone_rule_parse(const char *text, struct zone_rule *out)
            take_date(&dates, &out->ends) && *dates == '\0';
 }
 
+static bool date_equal(const struct zone_rule_date *a, const struct zone_rule_date *b)
+{
+    return a->kind == b->kind && a->day == b->day && a->month == b->month && a->week == b->week &&
+           a->weekday == b->weekday && a->time_s == b->time_s;
+}
+
+bool zone_rule_equal(const struct zone_rule *a, const struct zone_rule *b)
+{
+    return a->standard_s == b->standard_s && a->has_daylight == b->has_daylight &&
+           (!a->has_daylight ||
+            (a->daylight_s == b->daylight_s && date_equal(&a->starts, &b->starts) && date_equal(&a->ends, &b->ends)));
+}
+
 /* ------------------------------------------------------------------------------------------------------------- looking
  */
 

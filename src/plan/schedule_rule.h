@@ -23,5 +23,6 @@ struct zone_rule {
 };
 
 bool zone_rule_parse(const char *text, struct zone_rule *out);
+bool zone_rule_equal(const struct zone_rule *a, const struct zone_rule *b);
 /* As zone_find(), as if the rule had always been in force. */
 void zone_rule_find(const struct zone_rule *r, int64_t unix_s, struct zone_span *out);

@@ -212,6 +212,14 @@ void zone_free(struct zone *z)
     free(z);
 }
 
+bool zone_equal(const struct zone *a, const struct zone *b)
+{
+    return a->count == b->count && a->first_offset == b->first_offset && a->has_rule == b->has_rule &&
+           (!a->has_rule || zone_rule_equal(&a->rule, &b->rule)) &&
+           (a->count == 0 || (memcmp(a->changes, b->changes, a->count * sizeof *a->changes) == 0 &&
+                              memcmp(a->offsets, b->offsets, a->count * sizeof *a->offsets) == 0));
+}
+
 /* ------------------------------------------------------------------------------------------------------------- looking
  */
 

@@ -6,6 +6,7 @@
  * Sources: RFC 8536 (TZif, versions 1 to 3), POSIX.1-2017 section 8.3 (TZ), tzset(3).
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
 
@@ -16,6 +17,8 @@ struct zone;
  * is none. */
 int zone_load(const char *name, struct zone **out, struct err *err);
 void zone_free(struct zone *z); /* NULL is nothing */
+/* Do they show the same at any time? */
+bool zone_equal(const struct zone *a, const struct zone *b);
 
 /* The stretch of time with one offset around an instant. */
 struct zone_span {

@@ -80,12 +80,12 @@ static int receive(const struct bounded *b, struct buf *bytes, struct err *err)
     for (;;) {
         if (os_check_interrupt(err) < 0)
             return -1;
-        uint64_t now = os_monotonic_ns();
-        if (now >= b->end_ns)
-            return err_set(err, ERR_TIMEOUT, "no answer in time");
-        uint64_t left_ms = (b->end_ns - now) / 1000000 + 1;
+        /* What came in time counts, also when we look late: several are waited for one after the other. */
+        uint64_t now = os_monotonic_ns(), left_ms = now < b->end_ns ? (b->end_ns - now) / 1000000 + 1 : 0;
         struct pollfd ready = {.fd = b->fd, .events = POLLIN};
         int n = poll(&ready, 1, left_ms < POLL_MS ? (int)left_ms : POLL_MS);
+        if (n <= 0 && left_ms == 0)
+            return err_set(err, ERR_TIMEOUT, "no answer in time");
         if (n <= 0)
             continue;
         unsigned char piece[4096];

@@ -14,6 +14,7 @@
 #include "plan/home.h"
 #include "plan/schedule.h"
 #include "run/doctor_checks.h"
+#include "run/health_late.h"
 #include "run/processes.h"
 
 enum {
@@ -25,7 +26,6 @@ enum {
 };
 /* No release is older: 2026-01-01. */
 static const time_t FIRST_RELEASE = 1767225600;
-static const double PROOF_MAX_DAYS = 35;
 
 /* --- the scheduler --- */
 
@@ -168,17 +168,6 @@ static double seconds_since(const struct timespec *t)
     return difftime(now.tv_sec, t->tv_sec);
 }
 
-static uint64_t interval_ms(const struct plan_tier *t)
-{
-    int64_t now_ms = (int64_t)os_now().tv_sec * 1000, first, second;
-    if (t->schedule.kind == SCHEDULE_EVERY)
-        return t->schedule.every_ms;
-    if (t->schedule.kind == SCHEDULE_CRON && schedule_next(&t->schedule, now_ms, 0, &first) &&
-        schedule_next(&t->schedule, first, 0, &second))
-        return (uint64_t)(second - first);
-    return 0;
-}
-
 static void tell_last(struct doctor *d, const struct plan_tier *t, const struct record_list *l)
 {
     const struct record *ended = record_last_ended(l), *good = record_last_good(l, 3);
@@ -196,8 +185,8 @@ static void tell_last(struct doctor *d, const struct plan_tier *t, const struct 
         good = ended;
     double since = seconds_since(&good->time);
     age_text(since, age);
-    uint64_t every = interval_ms(t);
-    if (every > 0 && since * 1000 > (double)every * 1.25)
+    int64_t late_ms = health_late_ms(t, d->plan->health.late_percent, l, 0);
+    if (late_ms != 0 && (int64_t)os_now().tv_sec * 1000 > late_ms)
         doctor_say(d, DOCTOR_YELLOW, "see why the scheduler does not run it; by hand: clawback run",
                    "tier '%s' was last backed up %s ago, and is overdue", t->name, age);
     else if (good->exit_code != 0)
@@ -215,10 +204,11 @@ static void tell_proof(struct doctor *d)
     record_list_read(d->options->state_dir, "drill", RECORDS_READ, &l, NULL);
     const struct record *good = record_last_good(&l, 0);
     double days = good != NULL ? seconds_since(&good->time) / 86400 : 0;
+    double max_days = (double)d->plan->health.proof_max_age_ms / 1000 / 86400;
     if (good == NULL)
         doctor_say(d, DOCTOR_YELLOW, "restore something and compare it: clawback restore latest --target DIR --verify",
                    "no restore has been proven yet: a backup counts once something came back from it");
-    else if (days > PROOF_MAX_DAYS)
+    else if (max_days > 0 && days > max_days)
         doctor_say(d, DOCTOR_YELLOW, "prove it again: clawback restore latest --target DIR --verify",
                    "the last proven restore was %.0f days ago", days);
     else

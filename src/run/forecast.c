@@ -120,21 +120,28 @@ static uint64_t keep_current(struct samples *s)
     return total;
 }
 
-void forecast_destination(const struct plan *p, const struct plan_destination *d, const char *state_dir, int64_t now_ms,
-                          struct forecast *out)
+void forecast_from_records(const struct record_list *lists, size_t count, const struct plan_destination *d,
+                           int64_t now_ms, struct forecast *out)
 {
     struct samples s = {0};
-    for (size_t i = 0; i < p->tier_count; i++) {
-        struct record_list records;
-        if (record_list_read(state_dir, p->tiers[i].name, RECORD_KEPT_LINES, &records, NULL) != 0)
-            continue;
-        add_samples(&records, d->name, &s);
-        record_list_release(&records);
-    }
+    for (size_t i = 0; i < count; i++)
+        add_samples(&lists[i], d->name, &s);
     uint64_t total = keep_current(&s);
     forecast_make(s.points, s.count, total > d->reserve_bytes ? total - d->reserve_bytes : 0, now_ms, out);
     free(s.points);
     free(s.totals);
+}
+
+void forecast_destination(const struct plan *p, const struct plan_destination *d, const char *state_dir, int64_t now_ms,
+                          struct forecast *out)
+{
+    struct record_list *lists = mem_zalloc((p->tier_count + 1) * sizeof *lists);
+    for (size_t i = 0; i < p->tier_count; i++)
+        record_list_read(state_dir, p->tiers[i].name, RECORD_KEPT_LINES, &lists[i], NULL);
+    forecast_from_records(lists, p->tier_count, d, now_ms, out);
+    for (size_t i = 0; i < p->tier_count; i++)
+        record_list_release(&lists[i]);
+    free(lists);
 }
 
 /* --- in words --- */

@@ -5,6 +5,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "monitor/record.h"
 #include "plan/plan.h"
 
 struct forecast_point {
@@ -33,8 +34,11 @@ struct forecast {
 void forecast_make(const struct forecast_point *points, size_t count, uint64_t capacity_bytes, int64_t now_ms,
                    struct forecast *out);
 
-/* The same for a destination, from the records of all tiers; of records made when its file system had another size, it
+/* The same for a destination, from these tiers' records; of records made when its file system had another size, it
  * was another drive. */
+void forecast_from_records(const struct record_list *lists, size_t count, const struct plan_destination *d,
+                           int64_t now_ms, struct forecast *out);
+/* From those of all tiers of the plan. */
 void forecast_destination(const struct plan *p, const struct plan_destination *d, const char *state_dir, int64_t now_ms,
                           struct forecast *out);
 

@@ -112,6 +112,8 @@ static void store_on(struct tier_run *t, struct unit *u, struct target *target)
         fault = FAULT_SOURCE;
     else if (!open.failed && source->strict && atomic_load(&t->run->progress->reading->errors) > 0)
         fault = FAULT_DUMP;
+    if (rc == 0)
+        unit_take_paths(u, source);
     source_free(source);
     if (rc == 0)
         took(t, u, target, &result);

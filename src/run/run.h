@@ -3,7 +3,9 @@
  * read first is run_plan().
  *
  * Whatever happens to a tier is written to its run record (monitor/record.h) before run_plan() returns. At most one run
- * per host and user is under way at any time (run/host_lock.h).
+ * per host and user is under way at any time (run/host_lock.h). What failed is tried again as the plan has it
+ * (run/retry.h); who is to hear of the run does so through run/watch.h. $CLAWBACK_RUN_ID, 16 hexadecimal digits in
+ * lower case, is taken for the run's ID.
  */
 #pragma once
 #include <stdbool.h>

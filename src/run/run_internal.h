@@ -21,6 +21,7 @@ struct run {
     struct timespec started;
     struct strlist said;   /* warnings that need no second time */
     struct repo_key *keys; /* by the plan's destinations, once opened: derived once a run, and wiped at its end */
+    bool hook_failed;      /* the last one around the run */
     pthread_mutex_t mutex; /* guards records against reports from other threads */
 };
 
@@ -44,6 +45,8 @@ struct unit {
     bool done, absent; /* done: some target has it, or the archive is to have it; absent: it does not run */
     struct err err;    /* it failed */
     uint64_t bytes, files, unreadable;
+    struct record_path *paths; /* where its bytes are */
+    size_t path_count;
     bool suspect;    /* much smaller than the last time … */
     bool suspect_ok; /* … which is only worth a word */
     char *push;
@@ -71,11 +74,16 @@ void tier_warn(struct tier_run *t, const char *format, ...) __attribute__((forma
 void tier_note(struct tier_run *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool tier_interrupted(const struct tier_run *t);
 
-/* tier_run.c: one tier from top to bottom. The record is written and handed to the reporter; its status and exit code
- * are returned. */
-enum record_status tier_run(struct run *run, const struct plan_tier *tier, int *exit_code_out);
+/* What became of a tier, for the run as a whole. */
+struct tier_outcome {
+    enum record_status status;
+    int exit_code;
+    bool retry; /* failed, and trying again may help */
+};
+/* tier_run.c: one tier from top to bottom. The record is written and handed to the reporter. */
+struct tier_outcome tier_run(struct run *run, const struct plan_tier *tier);
 /* A tier that cannot even begin: its record says why. */
-void tier_refuse(struct run *run, const struct plan_tier *tier, const struct err *why);
+struct tier_outcome tier_refuse(struct run *run, const struct plan_tier *tier, const struct err *why);
 
 /* run_targets.c */
 void run_targets_check(struct tier_run *t);
@@ -112,6 +120,9 @@ void unit_failed(struct tier_run *t, struct unit *u, const struct err *why);
 void unit_missing(struct tier_run *t, struct unit *u, const struct err *why);
 /* Names it by its source's first path. */
 void unit_opened(struct unit *u, const struct source *s);
+/* What was read of a tree of files, by path: from the source that units were given by watched_source_new(). */
+void unit_take_paths(struct unit *u, struct source *watched);
+void unit_free_paths(struct unit *u);
 /* Is it as large as it should be? Sets suspect. */
 void unit_check_size(struct tier_run *t, struct unit *u);
 bool tier_has_suspects(const struct tier_run *t); /* failed or only worth a word */

@@ -121,6 +121,7 @@ void setup_choice_release(struct setup_choice *c)
         free(c->destinations[i].name);
         free(c->destinations[i].path);
     }
+    setup_telegram_release(&c->telegram);
     free(c->destinations);
     *c = (struct setup_choice){0};
 }

@@ -16,6 +16,14 @@ struct setup_destination {
     bool same_disk; /* as what is backed up to it */
 };
 
+/* A Telegram bot that the agent has already. All NULL: there is none. */
+struct setup_telegram {
+    char *config;     /* the file that has its token, or says where it is */
+    char *key;        /* where in there: "channels.telegram.botToken" */
+    char *token_file; /* the file with the token alone; NULL: the token itself is in `config` */
+    char *chat;       /* the owner's number; NULL: not known */
+};
+
 struct setup_choice {
     struct setup_destination *destinations;
     size_t destination_count;
@@ -23,6 +31,7 @@ struct setup_choice {
     bool push;                   /* git repositories to their remotes */
     bool archive;                /* the weekly one */
     const char *host;            /* NULL: not written */
+    struct setup_telegram telegram;
 };
 
 /* One more place to keep backups: finds out whether something must be mounted there, and whether that is the disk that
@@ -35,6 +44,11 @@ bool setup_usable_server(const struct discovered_server *s);
 size_t setup_usable_servers(const struct discovered_servers *l);
 /* Is there anything at all to back up? */
 bool setup_has_sources(const struct discovery *d);
+
+/* Looks into the configurations of these state directories; what cannot be read has none. Never gets hold of the token
+ * for longer than it takes to see that there is one. Released with the choice. */
+void setup_telegram_find(const struct strlist *roots, struct setup_telegram *out);
+void setup_telegram_release(struct setup_telegram *t);
 
 /* The whole file. `user_home` is written as "~". Appends. */
 void setup_render(const struct discovery *d, const struct setup_choice *c, const char *user_home, struct buf *out);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "os/file.h"
-#include "run/setup.h"
+#include "run/setup_parts.h"
 
 struct render {
     const struct discovery *d;
@@ -46,21 +46,24 @@ void setup_yaml_string(const char *text, struct buf *out)
     buf_append_byte(out, '"');
 }
 
-/* "~/x" for what lies below the user's home. */
-static void path(const struct render *r, const char *p)
+void setup_path(const char *p, const char *user_home, struct buf *out)
 {
-    if (r->user_home != NULL && strcmp(r->user_home, "/") != 0 && strcmp(p, r->user_home) != 0 &&
-        os_path_is_below(p, r->user_home)) {
-        char *shortened = mem_printf("~%s", p + strlen(r->user_home));
-        setup_yaml_string(shortened, r->out);
+    if (user_home != NULL && strcmp(user_home, "/") != 0 && strcmp(p, user_home) != 0 &&
+        os_path_is_below(p, user_home)) {
+        char *shortened = mem_printf("~%s", p + strlen(user_home));
+        setup_yaml_string(shortened, out);
         free(shortened);
     } else {
-        setup_yaml_string(p, r->out);
+        setup_yaml_string(p, out);
     }
 }
 
-/* What a comment can hold: no line breaks. */
-static void comment_text(struct buf *out, const char *text)
+static void path(const struct render *r, const char *p)
+{
+    setup_path(p, r->user_home, r->out);
+}
+
+void setup_comment_text(struct buf *out, const char *text)
 {
     for (; *text != '\0'; text++)
         buf_append_byte(out, (unsigned char)*text < ' ' ? ' ' : (unsigned char)*text);
@@ -155,7 +158,7 @@ static void files_lines(const struct render *r, bool logs)
     buf_append_str(r->out, "]\n");
     for (size_t i = 0; i < r->d->home.outside.count; i++) {
         buf_append_str(r->out, "    # with it comes what belongs to it elsewhere: ");
-        comment_text(r->out, r->d->home.outside.items[i]);
+        setup_comment_text(r->out, r->d->home.outside.items[i]);
         buf_append_str(r->out, "\n");
     }
     if (!logs && !holds_passphrase)
@@ -219,7 +222,7 @@ static void servers(const struct render *r, const char *key, const struct discov
         const struct discovered_server *s = &l->items[i];
         if (!setup_usable_server(s) && s->why != NULL) {
             buf_append_str(r->out, "  #   ");
-            comment_text(r->out, s->why);
+            setup_comment_text(r->out, s->why);
             buf_append_str(r->out, "; put right, take the # away:\n");
         }
         buf_append_str(r->out, setup_usable_server(s) ? "      - " : "  #      - ");
@@ -274,4 +277,5 @@ void setup_render(const struct discovery *d, const struct setup_choice *c, const
     config_tier(&r);
     databases_tier(&r);
     full_tier(&r);
+    setup_render_watch(&c->telegram, user_home, out);
 }

@@ -1,33 +1,23 @@
 #include "run/status.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include "base/mem.h"
-#include "os/clock.h"
-#include "plan/schedule.h"
+#include "monitor/outbox.h"
+#include "os/file.h"
 #include "run/host_lock.h"
 #include "run/run.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-static void add_problem(struct status *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add_problem(struct status *s, const char *format, ...)
-{
-    char text[ERR_MESSAGE_BYTES * 2];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (!strlist_contains(&s->problems, text))
-        strlist_add(&s->problems, text);
-}
+enum { PATIENCE_MS = 8000 };
 
-static void take_sizes(struct tier_status *t)
+/* --- tiers --- */
+
+static void take_sizes(const struct record_list *records, struct tier_status *t)
 {
-    for (size_t i = t->records.count; i-- > 0 && t->size_count < STATUS_SIZES_MAX;)
-        if (t->records.items[i].status == RECORD_COMPLETED)
-            t->sizes[t->size_count++] = t->records.items[i].bytes_processed;
+    for (size_t i = records->count; i-- > 0 && t->size_count < STATUS_SIZES_MAX;)
+        if (records->items[i].status == RECORD_COMPLETED)
+            t->sizes[t->size_count++] = records->items[i].bytes_processed;
     for (size_t i = 0; i < t->size_count / 2; i++) {
         uint64_t size = t->sizes[i];
         t->sizes[i] = t->sizes[t->size_count - 1 - i];
@@ -35,104 +25,143 @@ static void take_sizes(struct tier_status *t)
     }
 }
 
-static int64_t to_ms(const struct timespec *t)
+static void take_tier(const struct facts *f, const struct fact_tier *facts, struct tier_status *t)
 {
-    return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
-}
-
-/* Late is a tier whose last success is older than its interval and a quarter. */
-static void check_age(struct status *s, const struct tier_status *t, int64_t now_ms)
-{
-    const struct schedule *schedule = &t->tier->schedule;
-    const struct record *done = record_last_good(&t->records, 3);
-    if (schedule->kind != SCHEDULE_EVERY || t->tier->disabled || t->last == NULL)
+    *t = (struct tier_status){.facts = facts};
+    if (facts->records == NULL)
         return;
-    int64_t since = done != NULL ? to_ms(&done->time) : 0;
-    int64_t limit = (int64_t)(schedule->every_ms + schedule->every_ms / 4);
-    char every[32], ago[32];
-    duration_format(schedule->every_ms, every);
-    if (done == NULL) {
-        add_problem(s, "%s: it has never succeeded", t->tier->name);
-    } else if (now_ms - since > limit && !t->running) {
-        duration_format((uint64_t)((now_ms - since) / 60000 * 60000), ago);
-        add_problem(s, "%s: the last success was %s ago, and it should run every %s; is a scheduler at work?",
-                    t->tier->name, ago, every);
+    t->last = record_last_ended(facts->records);
+    t->good = record_last_good(facts->records, 0);
+    t->due = run_tier_due(facts->tier, facts->records, f->now_ms, NULL);
+    take_sizes(facts->records, t);
+}
+
+/* --- what is the matter --- */
+
+static struct status_problem *add_problem(struct status *s)
+{
+    s->problems = mem_array(s->problems, s->problem_count + 1, sizeof *s->problems);
+    struct status_problem *p = &s->problems[s->problem_count++];
+    *p = (struct status_problem){0};
+    return p;
+}
+
+static const struct finding *find_finding(const struct finding_list *l, const struct alert *a)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->items[i].rule, a->rule) == 0 && strcmp(l->items[i].subject, a->subject) == 0)
+            return &l->items[i];
+    return NULL;
+}
+
+static const struct alert *find_alert(const struct alert_list *l, const struct finding *f)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->items[i].rule, f->rule) == 0 && strcmp(l->items[i].subject, f->subject) == 0)
+            return &l->items[i];
+    return NULL;
+}
+
+static void take_findings(struct status *s)
+{
+    for (size_t i = 0; i < s->report.findings.count; i++) {
+        const struct finding *f = &s->report.findings.items[i];
+        if (f->level < ALERT_WARNING)
+            continue;
+        const struct alert *a = find_alert(&s->alerts, f);
+        struct status_problem *p = add_problem(s);
+        *p = (struct status_problem){.rule = f->rule,
+                                     .subject = f->subject,
+                                     .text = f->text,
+                                     .command = f->command,
+                                     .level = f->level,
+                                     .since_ms = f->since_ms != 0 ? f->since_ms
+                                                 : a != NULL      ? a->since_ms
+                                                                  : 0,
+                                     .told_ms = a != NULL ? a->told_ms : 0,
+                                     .is_alert = a != NULL};
     }
 }
 
-static void check_tier(struct status *s, const struct tier_status *t, int64_t now_ms)
+/* An alert that was looked at just now and found fine is over; the next
+ * `health` closes it. */
+static void take_alerts(struct status *s)
 {
-    if (t->last != NULL && t->last->status == RECORD_FAILED)
-        add_problem(s, "%s: the last run failed: %s", t->tier->name, t->last->error != NULL ? t->last->error : "?");
-    for (size_t i = 0; t->last != NULL && t->last->exit_code != 0 && i < t->last->destination_count; i++)
-        if (t->last->destinations[i].message != NULL)
-            add_problem(s, "%s: %s", t->tier->name, t->last->destinations[i].message);
-    for (size_t i = 0; t->last != NULL && i < t->last->source_count; i++) {
-        const struct record_source *source = &t->last->sources[i];
-        if (source->push_failed)
-            add_problem(s, "%s: push failed: %s", t->tier->name, source->push);
-        if (source->unreadable > 0)
-            add_problem(s, "%s: %llu entries of '%s' could not be read", t->tier->name,
-                        (unsigned long long)source->unreadable, source->name);
+    for (size_t i = 0; i < s->alerts.count; i++) {
+        const struct alert *a = &s->alerts.items[i];
+        if (find_finding(&s->report.findings, a) != NULL)
+            continue;
+        struct status_problem *p = add_problem(s);
+        *p = (struct status_problem){.rule = a->rule,
+                                     .subject = a->subject,
+                                     .text = a->text,
+                                     .command = a->command,
+                                     .level = a->now != ALERT_FINE ? a->now : a->level,
+                                     .since_ms = a->since_ms,
+                                     .told_ms = a->told_ms,
+                                     .is_alert = true};
     }
-    if (record_unended(&t->records) != NULL && !t->running)
-        add_problem(s, "%s: the last run never ended: it was killed, or the machine went down", t->tier->name);
-    check_age(s, t, now_ms);
 }
 
-/* Begun and not ended, by a process that is still there: others were killed. */
-static bool is_running(const struct status *s, const struct tier_status *t)
+/* Stable: within a level the rules' own order stays. */
+static void put_worst_first(struct status *s)
 {
-    const struct record *begun = record_unended(&t->records);
-    return s->running && begun != NULL && begun->pid > 0 && (kill(begun->pid, 0) == 0 || errno == EPERM);
+    for (size_t i = 1; i < s->problem_count; i++) {
+        struct status_problem p = s->problems[i];
+        size_t at = i;
+        for (; at > 0 && s->problems[at - 1].level < p.level; at--)
+            s->problems[at] = s->problems[at - 1];
+        s->problems[at] = p;
+    }
 }
 
-static void gather_tier(const struct plan_tier *tier, const char *state_dir, int64_t now_ms, struct status *s)
+/* --- together --- */
+
+/* What only the database knows. Where it is not there, or cannot be opened,
+ * what was found stands for itself. */
+static void ask_state(const char *state_dir, struct status *s)
 {
-    struct tier_status *t = &s->tiers[s->tier_count++];
-    struct err err = {0};
-    *t = (struct tier_status){.tier = tier};
-    if (record_list_read(state_dir, tier->name, RECORD_KEPT_LINES, &t->records, &err) != 0)
-        add_problem(s, "%s", err.message);
-    t->last = record_last_ended(&t->records);
-    t->good = record_last_good(&t->records, 0);
-    t->running = is_running(s, t);
-    t->due = run_tier_due(tier, &t->records, now_ms, &t->next_ms);
-    take_sizes(t);
-    check_tier(s, t, now_ms);
+    char *path = os_path_join(state_dir, "state.sqlite");
+    struct state *state = NULL;
+    if (access(path, F_OK) == 0 && state_open(&state, state_dir, NULL) == 0) {
+        if (alerts_open(state, &s->alerts, NULL) != 0)
+            s->alerts = (struct alert_list){0};
+        s->next_message_ms = outbox_next_ms(state, s->report.facts.now_ms);
+        state_close(state);
+    }
+    free(path);
 }
 
-static void gather_destination(const struct plan *p, const struct plan_destination *d, const char *state_dir,
-                               int64_t now_ms, struct status *s)
+int status_gather(const struct plan *p, const char *state_dir, struct status *out, struct err *err)
 {
-    struct destination_status *out = &s->destinations[s->destination_count++];
-    const struct destination_options options = {.state_dir = state_dir, .look_only = true};
-    destination_check(d, &options, &out->check);
-    forecast_destination(p, d, state_dir, now_ms, &out->forecast);
-    if (out->check.problem != DESTINATION_OK)
-        add_problem(s, "%s", out->check.err.message);
-}
-
-void status_gather(const struct plan *p, const char *state_dir, int64_t now_ms, struct status *out)
-{
+    const struct health_options options = {
+        .plan = p, .state_dir = state_dir, .quick = true, .quiet = true, .patience_ms = PATIENCE_MS};
+    struct err why = {0};
     *out = (struct status){0};
-    out->tiers = mem_zalloc((p->tier_count + 1) * sizeof *out->tiers);
-    out->destinations = mem_zalloc((p->destination_count + 1) * sizeof *out->destinations);
+    /* Other errors are among the findings. */
+    if (health_check(&options, &out->report, &why) != 0 && why.code == ERR_INTERRUPTED) {
+        health_report_release(&out->report);
+        if (err != NULL)
+            *err = why;
+        return -1;
+    }
+    const struct facts *f = &out->report.facts;
+    out->tiers = mem_zalloc((f->tier_count + 1) * sizeof *out->tiers);
+    for (size_t i = 0; i < f->tier_count; i++)
+        take_tier(f, &f->tiers[i], &out->tiers[out->tier_count++]);
     out->running = host_lock_held(state_dir, out->runner, sizeof out->runner);
-    for (size_t i = 0; i < p->tier_count; i++)
-        gather_tier(&p->tiers[i], state_dir, now_ms, out);
-    for (size_t i = 0; i < p->destination_count; i++)
-        gather_destination(p, &p->destinations[i], state_dir, now_ms, out);
+    ask_state(state_dir, out);
+    take_findings(out);
+    take_alerts(out);
+    put_worst_first(out);
+    return 0;
 }
 
 void status_release(struct status *s)
 {
-    for (size_t i = 0; i < s->tier_count; i++)
-        record_list_release(&s->tiers[i].records);
-    for (size_t i = 0; i < s->destination_count; i++)
-        destination_check_release(&s->destinations[i].check);
     free(s->tiers);
-    free(s->destinations);
-    strlist_release(&s->problems);
+    free(s->problems);
+    alert_list_release(&s->alerts);
+    health_report_release(&s->report);
     *s = (struct status){0};
 }

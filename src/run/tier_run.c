@@ -8,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "monitor/log.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
+#include "plan/schedule.h"
 #include "run/hooks.h"
 #include "run/run_internal.h"
 
@@ -28,6 +30,7 @@ void tier_warn(struct tier_run *t, const char *format, ...)
     if (t->record.warnings.count < RECORD_WARNINGS_MAX)
         strlist_add(&t->record.warnings, text);
     pthread_mutex_unlock(&t->run->mutex);
+    log_line(LOG_LEVEL_WARNING, "%s: %s", t->tier->name, text);
     if (t->run->reporter->warning != NULL)
         t->run->reporter->warning(t->run->reporter->ctx, t->tier, text);
 }
@@ -39,6 +42,7 @@ void tier_note(struct tier_run *t, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    log_line(LOG_LEVEL_DEBUG, "%s: %s", t->tier->name, text);
     if (t->run->reporter->note != NULL)
         t->run->reporter->note(t->run->reporter->ctx, t->tier, text);
 }
@@ -97,6 +101,10 @@ static void describe_units(struct tier_run *t)
         s->suspect = u->suspect;
         s->push = u->push != NULL ? mem_strdup(u->push) : NULL;
         s->push_failed = u->push_failed;
+        s->paths = u->paths; /* handed over */
+        s->path_count = u->path_count;
+        u->paths = NULL;
+        u->path_count = 0;
         t->record.bytes_processed += u->bytes;
     }
 }
@@ -263,6 +271,9 @@ static void steps(struct tier_run *t)
 
 static void start(struct tier_run *t)
 {
+    log_line(LOG_LEVEL_INFO, "%s: begins (run %s)", t->tier->name, t->run->id);
+    if (t->run->reporter->tier_begin != NULL)
+        t->run->reporter->tier_begin(t->run->reporter->ctx, t->tier);
     char *tag = mem_printf("tier=%s", t->tier->name);
     strlist_add(&t->tags, tag);
     free(tag);
@@ -273,6 +284,23 @@ static void start(struct tier_run *t)
     t->record.run_id = mem_strdup(t->run->id);
     t->started_ns = os_monotonic_ns();
     atomic_store(&t->run->progress->tier, t->tier->name);
+}
+
+/* Failures have been logged as warnings, with their reasons. */
+static void log_end(const struct record *r)
+{
+    bool failed = r->status == RECORD_FAILED;
+    const char *what = failed              ? "failed"
+                       : r->exit_code != 0 ? "completed, but incomplete"
+                                           : record_status_name(r->status);
+    char duration[32];
+    duration_format(r->duration_ms, duration);
+    log_line(failed              ? LOG_LEVEL_ERROR
+             : r->exit_code != 0 ? LOG_LEVEL_WARNING
+                                 : LOG_LEVEL_INFO,
+             "%s: %s after %s: %zu source%s, %llu bytes read, %llu bytes added%s%s", r->tier, what, duration,
+             r->source_count, r->source_count == 1 ? "" : "s", (unsigned long long)r->bytes_processed,
+             (unsigned long long)r->bytes_added, failed ? ": " : "", failed ? r->error : "");
 }
 
 static void finish_record(struct tier_run *t)
@@ -286,6 +314,7 @@ static void finish_record(struct tier_run *t)
         if (t->record.exit_code == 0)
             t->record.exit_code = err_exit_status(ERR_PARTIAL);
     }
+    log_end(&t->record);
     if (t->run->reporter->tier_end != NULL)
         t->run->reporter->tier_end(t->run->reporter->ctx, t->tier, &t->record);
 }
@@ -296,6 +325,7 @@ static void release(struct tier_run *t)
     for (size_t i = 0; i < t->unit_count; i++) {
         free(t->units[i].name);
         free(t->units[i].push);
+        unit_free_paths(&t->units[i]);
     }
     free(t->units);
     tier_sources_release(&t->sources);
@@ -304,11 +334,19 @@ static void release(struct tier_run *t)
     record_release(&t->record);
 }
 
-enum record_status tier_run(struct run *run, const struct plan_tier *tier, int *exit_code_out)
+/* The last word, and the end of all that was kept. */
+static struct tier_outcome end(struct tier_run *t)
+{
+    finish_record(t);
+    struct tier_outcome outcome = {
+        .status = t->record.status, .exit_code = t->record.exit_code, .retry = t->record.retry};
+    release(t);
+    return outcome;
+}
+
+struct tier_outcome tier_run(struct run *run, const struct plan_tier *tier)
 {
     struct tier_run t = {.run = run, .tier = tier};
-    if (run->reporter->tier_begin != NULL)
-        run->reporter->tier_begin(run->reporter->ctx, tier);
     start(&t);
     if (begin_record(&t, &t.err) == 0)
         steps(&t);
@@ -317,23 +355,16 @@ enum record_status tier_run(struct run *run, const struct plan_tier *tier, int *
     describe_targets(&t);
     if (!run->options->dry_run)
         run_last_hook(&t);
-    finish_record(&t);
-    enum record_status status = t.record.status;
-    *exit_code_out = t.record.exit_code;
-    release(&t);
-    return status;
+    return end(&t);
 }
 
-void tier_refuse(struct run *run, const struct plan_tier *tier, const struct err *why)
+struct tier_outcome tier_refuse(struct run *run, const struct plan_tier *tier, const struct err *why)
 {
     struct tier_run t = {.run = run, .tier = tier, .err = *why};
-    if (run->reporter->tier_begin != NULL)
-        run->reporter->tier_begin(run->reporter->ctx, tier);
-    start(&t);
     struct err err = {0};
+    start(&t);
     if (begin_record(&t, &err) != 0)
         tier_warn(&t, "%s", err.message);
     decide_status(&t);
-    finish_record(&t);
-    release(&t);
+    return end(&t);
 }

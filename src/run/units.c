@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "run/run_internal.h"
 #include "run/size_rule.h"
+#include "run/watched_source.h"
 
 enum { UNREADABLE_NAMED_MAX = 20 };
 
@@ -41,6 +42,23 @@ void unit_opened(struct unit *u, const struct source *s)
         return;
     free(u->name);
     u->name = mem_strdup(s->paths.items[0]);
+}
+
+/* Of dumps the source's own size says it all. */
+void unit_take_paths(struct unit *u, struct source *watched)
+{
+    unit_free_paths(u);
+    if (u->source->kind == TIER_FILES)
+        u->paths = watched_source_take_paths(watched, RECORD_PATHS_MAX, &u->path_count);
+}
+
+void unit_free_paths(struct unit *u)
+{
+    for (size_t i = 0; i < u->path_count; i++)
+        free(u->paths[i].path);
+    free(u->paths);
+    u->paths = NULL;
+    u->path_count = 0;
 }
 
 void unit_failed(struct tier_run *t, struct unit *u, const struct err *why)

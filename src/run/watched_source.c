@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "run/size_map.h"
 
 struct watched {
     struct source source;
     struct source *inner;
+    struct size_map *sizes;
     bool failed;
 };
 
@@ -13,6 +15,7 @@ struct watched {
 struct watched_sink {
     struct sink sink;
     struct sink *inner;
+    struct size_map *sizes;
     bool failed;
 };
 
@@ -25,6 +28,7 @@ static int note(struct watched_sink *w, int rc)
 static int watched_dir_begin(struct sink *s, const struct node *dir, struct err *err)
 {
     struct watched_sink *w = (struct watched_sink *)s;
+    size_map_dir_begin(w->sizes, dir->name, dir->name_len);
     return note(w, w->inner->ops->dir_begin(w->inner, dir, err));
 }
 
@@ -32,12 +36,15 @@ static int watched_entry(struct sink *s, const struct node *node, const char *pa
                          struct err *err)
 {
     struct watched_sink *w = (struct watched_sink *)s;
+    if (content != NULL)
+        size_map_entry(w->sizes, node->name, node->name_len, node->size);
     return note(w, w->inner->ops->entry(w->inner, node, path, content, err));
 }
 
 static int watched_dir_end(struct sink *s, struct err *err)
 {
     struct watched_sink *w = (struct watched_sink *)s;
+    size_map_dir_end(w->sizes);
     return note(w, w->inner->ops->dir_end(w->inner, err));
 }
 
@@ -61,7 +68,7 @@ static int watched_start(struct source *s, const struct sink_reporter *reporter,
 static int watched_push(struct source *s, struct sink *sink, const struct sink_reporter *reporter, struct err *err)
 {
     struct watched *w = (struct watched *)s;
-    struct watched_sink between = {.sink = {.ops = &SINK_OPS}, .inner = sink};
+    struct watched_sink between = {.sink = {.ops = &SINK_OPS}, .inner = sink, .sizes = w->sizes};
     int rc = source_push(w->inner, &between.sink, reporter, err);
     w->failed = w->failed || (rc != 0 && !between.failed);
     return rc;
@@ -71,6 +78,7 @@ static void watched_free(struct source *s)
 {
     struct watched *w = (struct watched *)s;
     source_free(w->inner);
+    size_map_free(w->sizes);
     free(w);
 }
 
@@ -82,10 +90,16 @@ struct source *watched_source_new(struct source *inner)
     w->source = (struct source){.ops = &OPS, .strict = inner->strict};
     strlist_copy(&w->source.paths, &inner->paths);
     w->inner = inner;
+    w->sizes = size_map_new();
     return &w->source;
 }
 
 bool watched_source_failed(const struct source *s)
 {
     return ((const struct watched *)s)->failed;
+}
+
+struct record_path *watched_source_take_paths(struct source *s, size_t max, size_t *count_out)
+{
+    return size_map_take(((struct watched *)s)->sizes, max, count_out);
 }

@@ -163,6 +163,23 @@ static void seed_small_documents(void)
                "// c\n{a:1,'b':[.5,5.,+1,-0x1F,1e9,],\"c\":'it\\'s \\x41\\u00e9\\\n',/* d */$e_:null,f:true,g:{}}");
 }
 
+/* Both spellings, and the layouts that people have. */
+static void seed_jobs(void)
+{
+    write_text(
+        "jobs", "document",
+        "{\n  \"version\": 1,\n  \"jobs\": [\n    {\n      \"id\": \"a\", // mine\n      \"enabled\": false,\n"
+        "      \"schedule\": {\"kind\": \"interval\", \"intervalMs\": 7200000 /* 2 h */},\n"
+        "      \"payload\": {\"kind\": \"systemEvent\", \"command\": \"true\"},\n"
+        "      \"retry\": {\"times\": 3, \"afterMs\": 5},\n      \"onSuccess\": [\"b\", \"a\"],\n"
+        "      \"state\": {\"lastRunAtMs\": null, \"lastStatus\": \"pending\"}\n    },\n    {\"id\": \"b\"}\n  ]\n}\n");
+    write_text(
+        "jobs", "openclaw",
+        "[{id:'b',schedule:{kind:'cron',expr:'@daily',tz:'UTC'},payload:{kind:'command',argv:['a','\\u00e9'],cwd:"
+        "'/',env:{A:'1'},timeoutSeconds:5.0},deleteAfterRun:true,},{id:\"c\",schedule:{kind:'at',at:"
+        "'2026-02-04T06:00:00Z'},payload:{kind:'agentTurn',message:'x'}},\r\n\t{} , // end\r\n]");
+}
+
 static void seed_schedules(void)
 {
     write_text("cron", "cron", "*/15,3 0-5/2 1,15 jan-MAR fri-sun");
@@ -190,6 +207,17 @@ static void seed_plans(void)
                "    keep: {within: 7d, weekly: 4, daily: all}\n    timeout: 1h\n"
                "  u:\n    <<: *t\n    at: 2030-01-01 12:00\n    cron:\n    format: archive\n"
                "    archive: {prefix: p, compression: zstd, recipients: [r], encrypt: false}\n");
+    write_text(
+        "plan", "watch",
+        "passphrase: {file: /p}\ndestinations: {d: {path: /b}}\ntiers: {t: {files: /x, to: d, retry: {times: 2}}}\n"
+        "health: {late: 25%, slow: 10m, slow_factor: 2.5, critical_free: 1GB, proof: off, prometheus: /x}\n"
+        "alerts:\n  repeat: 24h\n  digest_at: 08:00\n  digest_day: monday\n  channels:\n"
+        "    a: {telegram: {token: {file: /t}, chat: -1}, level: critical, digest: [daily, weekly]}\n"
+        "    b: {email: {server: \"smtps://h:1\", from: N <a@b>, to: [a@b], user: u, password: {env: P}, tls: none}}\n"
+        "    c: {webhook: \"https://h/?token=x\", timeout: 5s}\n"
+        "    d: {webhook: {url: {file: /u}, format: gotify, token: {file: /t}, ca_file: /c}}\n"
+        "    e: {ping: {url: \"http://u:p@h/0123456789abcdef\", tiers: [t], style: kuma}}\n"
+        "    f: {openclaw: {channel: x, target: y}}\n    g: {command: [a]}\n    h: {syslog: }\n");
 }
 
 /* One change, and a rule behind it: version 2. */
@@ -290,6 +318,7 @@ int main(int argc, char **argv)
     seed_trees();
     seed_snapshots();
     seed_small_documents();
+    seed_jobs();
     seed_schedules();
     seed_plans();
     seed_zone();

@@ -66,6 +66,25 @@ host: box
 passphrase: {command: [pass, show, clawback]}
 limits: {cpus: 2, read: 20MB/s}
 hooks: {before: [/bin/a, "x y"], failure: "echo fail", timeout: 5m}
+health: {late: 50%, slow: 1h, slow_factor: 2.5, growth: off, growth_critical: 1.125, shrink: 10, full: 95%, critical_free: 1GB,
+         proof: 60d, skew: off, dumps: no, prometheus: /var/lib/x.prom}
+alerts:
+  repeat: never
+  digest_at: 7:05
+  digest_day: sun
+  channels:
+    phone: {telegram: {token: {file: /t}, chat: -100123, api: {env: A}, ca_file: /ca}, level: critical, digest: daily, timeout: 5s}
+    mail: {email: {server: "smtp://m:25", from: "Me <a@b.c>", to: [x@y.z, o@y.z], user: u, password: {credential: c}, tls: none},
+           digest: none}
+    plain-mail: {email: {server: "smtps://m", from: a@b.c, to: x@y.z}, level: info}
+    hook: {webhook: "https://example.org/x"}
+    gotify: {webhook: {url: "https://g.example.org", format: gotify, token: {command: [pass, gotify]}}}
+    check: {ping: {url: {file: /u}, tiers: [all, once], style: plain}}
+    claw: {openclaw: {channel: telegram, target: "-5"}}
+    gateway: {openclaw: {gateway: "http://127.0.0.1:18789", token: {file: /h}}}
+    say: {command: [/bin/say, ""]}
+    sh: {command: "a | b"}
+    log: {syslog: , level: info}
 destinations:
   usb: {path: /mnt/backups, require_mount: yes, reserve: 1.5GiB, limit_write: 5MB, compression: max}
   plain: {repository: "local:/srv/plain", allow_unencrypted: true, reserve: 0, passphrase: {credential: x}}
@@ -91,6 +110,7 @@ tiers:
     keep: {within: 1y2m3d4h, last: 3, daily: all, within_daily: 2m}
     hooks: {after: x}
     timeout: 90m
+    retry: {times: 2, after: 1m}
   once:
     at: 2090-01-01 12:00
     timezone: America/New_York
@@ -183,6 +203,33 @@ def test_passwords_are_not_shown(box):
     check("hunter2" not in result.out + result.err and "s3cr3t" not in result.out + result.err, "a secret is shown", result)
 
 
+def test_tokens_in_addresses_are_not_shown(box):
+    tokens = ["123456:AAE0dEf_9876543210zyxwvutsrqponm", "aB3dE5gHiJ7kLmN0pQ2rS", "0f3b1c2d-1111-4222-8333-444455556666", "k7"]
+    path = box.write("clawback.yaml", EXAMPLE + """
+alerts:
+  channels:
+    a: {telegram: {token: {file: /t}, chat: 1, api: "https://example.org/bot%s"}}
+    b: {webhook: "https://discord.com/api/webhooks/1234/%s"}
+    c: {ping: "https://hc-ping.com/%s"}
+    d: {webhook: {url: "https://g.example.org/message?token=%s", format: gotify}}
+""" % tuple(tokens), 0o644)
+    for args in (["config", "check", path], ["config", "show", path], ["config", "show", path, "--json"]):
+        result = box.claw(*args)
+        for token in tokens:
+            check(token not in result.out + result.err, "a token is shown", result)
+        equal((result.out + result.err).count("what looks like a token is in the URL"), 4, "warnings")
+    os.chmod(path, 0o600)
+    shown = box.claw("config", "show", path)
+    check("https://hc-ping.com/***" in shown.out and shown.err == "", "not hidden, or warned", shown)
+
+
+def test_what_is_watched_is_shown_with_its_defaults(box):
+    shown = box.claw("config", "show", box.write("c.yaml", EXAMPLE)).out
+    for line in ("  late: 25%", "  slow: 10m", "  growth_critical: 10", "  critical_free: 100MB", "  proof: 35d", "  dumps: true",
+                 '  digest_at: "08:00"', "  digest_day: monday", "  repeat: 1d"):
+        check(line + "\n" in shown, "no line '%s'" % line, shown)
+
+
 def next_at_half_past_two(zone, now):
     """The next three times that clocks there show 02:30, or begin to show a later time than that."""
     zone = zoneinfo.ZoneInfo(zone)
@@ -239,7 +286,10 @@ def test_the_reference_names_every_key(box):
     odd = "qqqqqqqqqqqq: 1"
     places = ["%s", "destinations: {d: {%s}}", "tiers: {t: {%s}}", "tiers: {t: {git: [{%s}]}}", "tiers: {t: {postgres: [{%s}]}}",
               "tiers: {t: {redis: [{%s}]}}", "tiers: {t: {command: [{%s}]}}", "tiers: {t: {archive: {%s}}}",
-              "tiers: {t: {keep: {%s}}}", "tiers: {t: {hooks: {%s}}}", "limits: {%s}"]
+              "tiers: {t: {keep: {%s}}}", "tiers: {t: {hooks: {%s}}}", "tiers: {t: {retry: {%s}}}", "limits: {%s}",
+              "health: {%s}", "alerts: {%s}", "alerts: {channels: {c: {%s}}}"]
+    places += ["alerts: {channels: {c: {" + kind + ": {%s}}}}"
+               for kind in ("telegram", "email", "webhook", "ping", "openclaw", "syslog")]
     text, known = reference(), 0
     for place in places:
         result = box.claw("config", "check", "--json", box.write("odd.yaml", place % odd), rc=1)
@@ -249,7 +299,7 @@ def test_the_reference_names_every_key(box):
             known += 1
             check("`%s`" % key in text or "`%s`" % key in text.replace("{", "`").replace("}", "`").replace(", ", "`, `")
                   .replace(" \\| ", "` `"), "docs/configuration.md does not describe '%s'" % key)
-    check(known > 70, "only %d keys" % known)
+    check(known > 110, "only %d keys" % known)
 
 
 if __name__ == "__main__":

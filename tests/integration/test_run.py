@@ -526,7 +526,7 @@ def test_a_push_that_is_refused_does_not_stop_the_backup(box):
     record = plan.last("git")
     equal([record["status"], record["exitCode"], record["sources"][0]["pushFailed"]], ["completed", 3, True], "the record")
     told = box.run([clawback_binary(), "status", "-c", plan.file, "--json"]).json()
-    check(any("push failed" in p for p in told["problems"]), "problems", told)
+    check(any("pushing" in p and "failed" in p for p in told["problems"]), "problems", told)
     os.unlink(hook)
     plan.run("git")
     equal(git(box, box.path("remote.git"), "rev-parse", "main"), git(box, where, "rev-parse", "HEAD"), "what the remote has")

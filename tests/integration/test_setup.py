@@ -2,6 +2,7 @@
 """`clawback setup`: what it finds becomes a configuration that works at once."""
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -51,7 +52,7 @@ def test_a_sample_home_becomes_a_plan_that_runs(box):
     box.run(["git", "init", "-q", "--bare", remote])
     box.run(["git", "-C", os.path.join(home, "workspace"), "remote", "add", "origin", remote])
     done = claw(box, "setup", "--yes", "--destination", box.path("usb"))
-    for expected in ("clawback doctor", "clawback run", "clawback recovery-kit", "off this machine"):
+    for expected in ("clawback doctor", "clawback run", "clawback schedule install", "clawback recovery-kit", "off this machine"):
         check(expected in done.out, "it does not say '%s'" % expected, done)
     check("the disk that the originals are on" in done.err, "no warning about the one disk", done)
     equal(mode_of(config_of(box)), 0o600, "mode of the configuration")
@@ -87,9 +88,43 @@ def test_dry_run_prints_and_writes_nothing(box):
     done = claw(box, "setup", "--dry-run", "--no-archive", "--destination", box.path("usb"))
     equal(fingerprint(box.home), before, "the home directory")
     check(not os.path.exists(box.path("usb")), "the destination was made")
-    check("full:" not in done.out and "config:" in done.out, "the wrong tiers", done)
+    check("\n  full:" not in done.out and "config:" in done.out, "the wrong tiers", done)
     box.write("made.yaml", done.out)
     check("no mistakes" in claw(box, "config", "check", box.path("made.yaml")).out, "config check")
+
+
+def uncommented(text):
+    """With what is only there to be switched on: lines with a '#' before a key."""
+    return re.sub(r"(?m)^#(?=[a-z]|  )", "", text)
+
+
+def test_what_is_commented_out_works_when_it_is_switched_on(box):
+    sample_home(box)
+    text = claw(box, "setup", "--dry-run", "--destination", box.path("usb")).out
+    for number, made in enumerate((text, uncommented(text))):
+        path = box.write("%d.yaml" % number, made, 0o600)
+        check("no mistakes" in claw(box, "config", "check", path).out, "config check", made)
+    shown = claw(box, "config", "show", box.path("1.yaml"), "--json").json()
+    equal(sorted(shown["alerts"]["channels"]), ["agent", "mail", "monitor", "phone"], "channels")
+    equal(shown["health"], claw(box, "config", "show", box.path("0.yaml"), "--json").json()["health"], "the defaults")
+
+
+def test_a_bot_that_is_there_is_named_and_its_token_is_not(box):
+    home, token = sample_home(box), "123456789:AAE-secret_secret_secret_secret_abc"
+    for config, expected in (
+            ({"channels": {"telegram": {"botToken": token, "allowFrom": ["tg:4711", "*"]}}},
+             ["channels.telegram.botToken in " + os.path.join(home, "openclaw.json"), "copy its token", "chat: 4711}"]),
+            ({"telegram": {"botToken": token}}, ["telegram.botToken in", "chat: 123456789}"]),
+            ({"channels": {"telegram": {"accounts": {"work": {"tokenFile": box.home + "/bot token", "allowFrom": [5]}}}}},
+             ["channels.telegram.accounts.work.tokenFile", '{file: "~/bot token"}', "target: 5}"])):
+        box.write(os.path.join(home, "openclaw.json"), "// JSON5\n" + json.dumps(config))
+        done = claw(box, "setup", "--dry-run", "--destination", box.path("usb"))
+        check(token not in done.out + done.err and "secret_secret" not in done.out + done.err, "the token is shown", done)
+        for words in expected:
+            check(words in done.out, "it does not say '%s'" % words, done)
+        path = box.write("made.yaml", uncommented(done.out), 0o600)
+        shown = claw(box, "config", "show", path, "--json").json()["alerts"]["channels"]
+        equal(shown["agent"]["openclaw"]["channel"], "telegram", "the agent's own way")
 
 
 def test_places_are_options(box):
@@ -214,7 +249,7 @@ def test_questions_on_a_terminal(box):
     equal(status, 0, "exit status\n%s" % text)
     check("lies in what is backed up" in text and "please answer yes or no" in text, "wrong answers are not told", text)
     written = text_of(config_of(box))
-    check(box.path("usb") in written and box.path("second") in written and "full:" not in written, "the answers", written)
+    check(box.path("usb") in written and box.path("second") in written and "\n  full:" not in written, "the answers", written)
     check(os.path.exists(os.path.join(box.home, ".config/clawback/passphrase")), "no passphrase was made")
 
 

@@ -120,7 +120,8 @@ class Box:
         os.mkdir(self.home)
         self.env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"), "HOME": self.home, "TZ": "UTC",
                     "LC_ALL": "C.UTF-8", "CLAWBACK_PASSPHRASE": PASSPHRASE, "RESTIC_PASSWORD": PASSPHRASE,
-                    "RESTIC_CACHE_DIR": os.path.join(root, "restic-cache"), "TMPDIR": self.dir}
+                    "RESTIC_CACHE_DIR": os.path.join(root, "restic-cache"), "TMPDIR": self.dir,
+                    "CLAWBACK_TEST_STARTED": ""}  # a machine that has just been started is no matter
         for name in os.environ:
             if name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "PYENV_VERSION"):
                 self.env[name] = os.environ[name]

@@ -262,7 +262,7 @@ static void test_config__names_unknown_keys_and_what_was_meant(void **state)
 {
     (void)state;
     mistake(TIER "hom: /x\n", 7, "unknown key 'hom'; did you mean 'home'?");
-    mistake(TIER "alerts: {}\n", 7, "unknown key 'alerts', expected one of version, home,");
+    mistake(TIER "weather: {}\n", 7, "unknown key 'weather', expected one of version, home,");
     tier_mistake("evrey: 2h", "tiers.t: unknown key 'evrey'; did you mean 'every'?");
     tier_mistake("keep: {dayly: 2}", "tiers.t.keep: unknown key 'dayly'; did you mean 'daily'?");
     tier_mistake("git: [/a, {path: /b, remote: x}]",

@@ -366,14 +366,14 @@ static void test_schedule__at_comes_once(void **state)
     assert_int_equal(next(&none, 0, 0), -1);
 }
 
-static void test_schedule__check_wants_a_minute_and_a_zone_that_exists(void **state)
+static void test_schedule__check_wants_a_second_and_a_zone_that_exists(void **state)
 {
     (void)state;
     struct err err = {0};
-    struct schedule s = {.kind = SCHEDULE_EVERY, .every_ms = 59999};
+    struct schedule s = {.kind = SCHEDULE_EVERY, .every_ms = 999};
     assert_int_equal(schedule_check(&s, &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
-    s.every_ms = 60000;
+    s.every_ms = 1000;
     assert_int_equal(schedule_check(&s, NULL), 0);
     struct schedule c = {.kind = SCHEDULE_CRON, .zone = (char[]){"Europe/Berlin"}};
     assert_int_equal(schedule_check(&c, NULL), 0);
@@ -590,6 +590,160 @@ static int set_up(void **state)
     return 0;
 }
 
+/* ------------------------------------------------------------------------------------------------------------ counting
+ */
+
+/* One by one. */
+static uint64_t count_slowly(const struct schedule *s, int64_t after, int64_t until, int64_t *last)
+{
+    uint64_t count = 0;
+    for (int64_t t = after; schedule_next(s, t, after, &t) && t <= until; count++)
+        *last = t;
+    return count;
+}
+
+static void compare_counts(const struct schedule *s, const char *what, int64_t after, int64_t until)
+{
+    struct zone *z;
+    int64_t last = -1, expected_last = -1;
+    assert_int_equal(zone_load(s->zone, &z, NULL), 0);
+    uint64_t expected = count_slowly(s, after, until, &expected_last);
+    uint64_t count = schedule_count(s, z, after, until, &last);
+    if (count != expected || last != expected_last)
+        fail_msg("%s in %s from %lld to %lld: %llu up to %lld, expected %llu up to %lld", what, s->zone,
+                 (long long)after, (long long)until, (unsigned long long)count, (long long)last,
+                 (unsigned long long)expected, (long long)expected_last);
+    zone_free(z);
+}
+
+static void test_schedule__counts_what_next_finds_one_by_one(void **state)
+{
+    (void)state;
+    static const char *const EXPRESSIONS[] = {"0 0 * * *",   "30 2 * * *",    "*/20 1-3 * * *", "0 */2 * * *",
+                                              "15 3 29 2 *", "0 12 * * mon",  "0 0 13 * fri",   "59 23 31 * *",
+                                              "1 0 1 1 *",   "0 2 1-7 * sun", "@hourly"};
+    static const char *const PLACES[] = {
+        "UTC",           "Europe/Berlin",    "Australia/Lord_Howe", "America/Sao_Paulo",
+        "Africa/Cairo",  "America/New_York", "Africa/Casablanca",   "Pacific/Apia",
+        "Asia/Kathmandu"};
+    srandom(7);
+    for (size_t e = 0; e < sizeof EXPRESSIONS / sizeof *EXPRESSIONS; e++)
+        for (size_t p = 0; p < sizeof PLACES / sizeof *PLACES; p++) {
+            struct schedule s = cron(EXPRESSIONS[e], PLACES[p]);
+            for (int i = 0; i < 4; i++) {
+                int64_t after = instant("2010-12-20 00:00") + (int64_t)random() % (9 * 365) * DAY + random() % DAY;
+                compare_counts(&s, EXPRESSIONS[e], after, after + (int64_t)random() % (200 * DAY));
+                int64_t due;
+                if (schedule_next(&s, after, 0, &due)) { /* at a due time the border is exact */
+                    compare_counts(&s, EXPRESSIONS[e], due - 1, due);
+                    compare_counts(&s, EXPRESSIONS[e], due, due + DAY);
+                }
+            }
+            free(s.zone);
+        }
+}
+
+static void test_schedule__counts_around_each_change_of_clocks(void **state)
+{
+    (void)state;
+    static const char *const PLACES[] = {"Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Cairo",
+                                         "Pacific/Apia"};
+    for (size_t p = 0; p < sizeof PLACES / sizeof *PLACES; p++) {
+        struct schedule s = cron("*/10 0-3 * * *", PLACES[p]);
+        struct zone *z;
+        struct zone_span span;
+        assert_int_equal(zone_load(PLACES[p], &z, NULL), 0);
+        for (int64_t t = instant("2010-06-01 00:00") / 1000, i = 0; i < 14; i++, t = span.end_s) {
+            zone_find(z, t, &span);
+            if (span.end_s == INT64_MAX)
+                break;
+            for (int64_t from = -7; from < 8; from++)
+                compare_counts(&s, "*/10 0-3 * * *", span.end_s * 1000 + from * 10 * MINUTE,
+                               span.end_s * 1000 + 5 * HOUR);
+            for (int64_t to = -3; to < 14; to++)
+                compare_counts(&s, "*/10 0-3 * * *", span.end_s * 1000 - 5 * HOUR,
+                               span.end_s * 1000 + to * 10 * MINUTE - (to & 1));
+        }
+        zone_free(z);
+        free(s.zone);
+    }
+}
+
+static void test_schedule__counts_intervals_and_moments(void **state)
+{
+    (void)state;
+    struct schedule grid = {.kind = SCHEDULE_EVERY, .every_ms = (uint64_t)HOUR, .anchor_ms = 5 * MINUTE};
+    struct schedule floating = {.kind = SCHEDULE_EVERY, .every_ms = (uint64_t)HOUR};
+    struct schedule at = {.kind = SCHEDULE_AT, .at_ms = 1000}, none = {.kind = SCHEDULE_NONE};
+    int64_t last = -1;
+    assert_int_equal(schedule_count(&grid, NULL, 0, 5 * MINUTE - 1, &last), 0);
+    assert_int_equal(last, -1);
+    assert_int_equal(schedule_count(&grid, NULL, 0, 5 * MINUTE, &last), 1);
+    assert_int_equal(last, 5 * MINUTE);
+    assert_int_equal(schedule_count(&grid, NULL, 5 * MINUTE, 10 * HOUR, &last), 9);
+    assert_int_equal(last, 9 * HOUR + 5 * MINUTE);
+    assert_int_equal(schedule_count(&floating, NULL, 77, 77 + 10 * HOUR, &last), 10);
+    assert_int_equal(last, 77 + 10 * HOUR);
+    assert_int_equal(schedule_count(&at, NULL, 999, 1000, &last), 1);
+    assert_int_equal(last, 1000);
+    assert_int_equal(schedule_count(&at, NULL, 1000, 2000, &last), 0);
+    assert_int_equal(schedule_count(&at, NULL, 0, 999, &last), 0);
+    assert_int_equal(schedule_count(&none, NULL, 0, INT64_MAX, &last), 0);
+    assert_int_equal(schedule_count(&grid, NULL, 10, 10, &last), 0);
+    grid.every_ms = 0;
+    assert_int_equal(schedule_count(&grid, NULL, 0, 10, &last), 0);
+}
+
+/* Ages are counted as fast as days, and times that no calendar has do no harm. */
+static void test_schedule__counts_ages_at_once(void **state)
+{
+    (void)state;
+    struct schedule minutely = cron("* * * * *", "Europe/Berlin"), leap = cron("0 0 29 2 *", NULL);
+    struct zone *z;
+    int64_t last = 0;
+    assert_int_equal(zone_load("Europe/Berlin", &z, NULL), 0);
+    assert_int_equal(schedule_count(&minutely, z, 0, instant("2026-01-01 00:00"), &last), 56 * 525600 + 14 * 1440);
+    assert_int_equal(last, instant("2026-01-01 00:00"));
+    for (int i = 0; i < 20; i++)
+        assert_true(schedule_count(&minutely, z, INT64_MIN, INT64_MAX, &last) > UINT64_C(5000000000));
+    assert_int_equal(schedule_count(&leap, NULL, 0, DAY, &last), 0);
+    zone_free(z);
+    assert_int_equal(zone_load("UTC", &z, NULL), 0);
+    /* 400 years have 97 of them, 9,999 years 2424. */
+    assert_int_equal(schedule_count(&leap, z, instant("1600-01-01 00:00"), instant("2000-01-01 00:00"), &last), 97);
+    assert_int_equal(last, instant("1996-02-29 00:00"));
+    assert_int_equal(schedule_count(&leap, z, INT64_MIN, INT64_MAX, &last), 2424);
+    assert_int_equal(last, instant("9996-02-29 00:00"));
+    assert_int_equal(cron_count(&leap.cron, 10, 10), 0);
+    assert_false(cron_last(&leap.cron, INT64_MAX / 2, &last));
+    assert_false(cron_last(&leap.cron, -62135596800 + 1000, &last));
+    zone_free(z);
+    free(minutely.zone);
+}
+
+static void test_zone__equal_ones_show_the_same(void **state)
+{
+    (void)state;
+    struct zone *zones[6];
+    static const char *const RULES[] = {"CET-1CEST,M3.5.0,M10.5.0/3", "CET-1CEST,M3.5.0,M10.5.0/2", "CET-1", "EST5"};
+    assert_int_equal(zone_load("Europe/Berlin", &zones[0], NULL), 0);
+    assert_int_equal(zone_load("America/New_York", &zones[1], NULL), 0);
+    for (size_t i = 0; i < 4; i++) {
+        use_zone(RULES[i]);
+        assert_int_equal(zone_load(NULL, &zones[2 + i], NULL), 0);
+        struct zone *again;
+        assert_int_equal(zone_load(NULL, &again, NULL), 0);
+        assert_true(zone_equal(zones[2 + i], again));
+        zone_free(again);
+    }
+    use_zone("UTC");
+    for (size_t i = 0; i < 6; i++)
+        for (size_t j = 0; j < 6; j++)
+            assert_int_equal(zone_equal(zones[i], zones[j]), i == j);
+    for (size_t i = 0; i < 6; i++)
+        zone_free(zones[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -604,13 +758,18 @@ int main(void)
         cmocka_unit_test(test_schedule__every_counts_from_the_last_run),
         cmocka_unit_test(test_schedule__every_follows_its_grid),
         cmocka_unit_test(test_schedule__at_comes_once),
-        cmocka_unit_test(test_schedule__check_wants_a_minute_and_a_zone_that_exists),
+        cmocka_unit_test(test_schedule__check_wants_a_second_and_a_zone_that_exists),
         cmocka_unit_test(test_schedule__a_time_that_is_skipped_is_due_at_the_change),
         cmocka_unit_test(test_schedule__a_time_that_comes_twice_is_due_once),
         cmocka_unit_test(test_schedule__a_star_in_the_hour_follows_elapsed_time),
         cmocka_unit_test(test_schedule__29_february_and_far_years),
         cmocka_unit_test(test_schedule__agrees_with_a_cron_that_looks_every_minute),
         cmocka_unit_test(test_schedule__cron_has_no_next_where_the_zone_or_time_ends),
+        cmocka_unit_test(test_schedule__counts_what_next_finds_one_by_one),
+        cmocka_unit_test(test_schedule__counts_around_each_change_of_clocks),
+        cmocka_unit_test(test_schedule__counts_intervals_and_moments),
+        cmocka_unit_test(test_schedule__counts_ages_at_once),
+        cmocka_unit_test(test_zone__equal_ones_show_the_same),
         cmocka_unit_test(test_schedule__times_are_read_on_the_clocks_of_a_zone),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -257,7 +257,8 @@ static int double_entry(struct sink *s, const struct node *node, const char *pat
     (void)node;
     (void)path;
     (void)err;
-    content->release(content->ctx);
+    if (content != NULL)
+        content->release(content->ctx);
     ((struct double_sink *)s)->files++;
     return 0;
 }
@@ -297,6 +298,43 @@ static void test_watched_source__tells_whose_fault_it_was(void **state)
         source_free(s);
         assert_true(inner.freed);
     }
+}
+
+/* Two files whose sizes are known before they are read, as those of a file system are. */
+static int sized_push(struct source *s, struct sink *sink, const struct sink_reporter *reporter, struct err *err)
+{
+    const struct node dir_node = {.name = "a", .name_len = 1}, link = {.name = "c", .name_len = 1, .size = 1000},
+                      files[] = {{.name = "x", .name_len = 1, .size = 10}, {.name = "y", .name_len = 1, .size = 4}};
+    (void)s;
+    (void)reporter;
+    sink->ops->dir_begin(sink, &dir_node, err);
+    for (int i = 0; i < 2; i++)
+        sink->ops->entry(sink, &files[i], "", bytes_content_new("", 0), err);
+    sink->ops->entry(sink, &link, "", NULL, err);
+    return sink->ops->dir_end(sink, err);
+}
+
+static void test_watched_source__knows_where_the_bytes_are(void **state)
+{
+    (void)state;
+    static const struct source_ops SIZED_OPS = {.push = sized_push, .free = double_free};
+    struct double_source inner = {.source = {.ops = &SIZED_OPS}};
+    struct double_sink sink = {.sink = {.ops = &SINK_OPS}};
+    struct sink_reporter reporter = {0};
+    struct err err = {0};
+    size_t count;
+    struct source *s = watched_source_new(&inner.source);
+    assert_int_equal(source_push(s, &sink.sink, &reporter, &err), 0);
+    struct record_path *paths = watched_source_take_paths(s, RECORD_PATHS_MAX, &count);
+    assert_int_equal(count, 2);
+    assert_string_equal(paths[0].path, "/a/x");
+    assert_int_equal(paths[0].bytes, 10);
+    assert_string_equal(paths[1].path, "/a/y");
+    assert_int_equal(paths[1].bytes, 4);
+    for (size_t i = 0; i < count; i++)
+        free(paths[i].path);
+    free(paths);
+    source_free(s);
 }
 
 static void note_excluded(void *ctx, const char *path, const char *why)
@@ -462,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hooks__hear_of_the_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hooks__failures_and_timeouts_are_errors, set_up, tear_down),
         cmocka_unit_test(test_watched_source__tells_whose_fault_it_was),
+        cmocka_unit_test(test_watched_source__knows_where_the_bytes_are),
         cmocka_unit_test(test_open_sink__keeps_secrets_out),
         cmocka_unit_test_setup_teardown(test_tier_files__a_home_brings_its_excludes_and_what_is_elsewhere, set_up,
                                         tear_down),

@@ -11,6 +11,7 @@
 #include "os/file.h"
 #include "plan/config.h"
 #include "run/setup.h"
+#include "store/scratch.h"
 
 static const char MOUNTINFO[] = "27 1 254:0 / / rw - ext4 /dev/vda rw\n"
                                 "31 27 250:17 / /mnt/drive rw - ext4 /dev/zz1 rw\n"
@@ -233,6 +234,61 @@ static void test_setup__judges_passphrases(void **state)
     assert_non_null(setup_passphrase_weakness("abcdefghijklmnopqrstuvwxyz"));
 }
 
+/* --- an agent's bot */
+
+/* Where the configuration of an agent leads to. */
+static void expect_bot(const char *name, const char *config, const char *key, const char *token_file, const char *chat)
+{
+    char *dir = scratch_make(), *path = os_path_join(dir, name);
+    struct strlist roots = {0};
+    struct setup_telegram found;
+    assert_int_equal(os_write_file_atomic(path, config, strlen(config), 0600, NULL), 0);
+    strlist_add(&roots, "/nowhere");
+    strlist_add(&roots, strcmp(name, "alone.json") == 0 ? path : dir);
+    setup_telegram_find(&roots, &found);
+    if (key == NULL) {
+        assert_null(found.config);
+        assert_null(found.key);
+    } else {
+        assert_string_equal(found.config, path);
+        assert_string_equal(found.key, key);
+    }
+    assert_string_equal(found.token_file != NULL ? found.token_file : "", token_file);
+    assert_string_equal(found.chat != NULL ? found.chat : "", chat);
+    setup_telegram_release(&found);
+    strlist_release(&roots);
+    free(path);
+    scratch_remove(dir);
+}
+
+static void test_setup__finds_the_bot_that_an_agent_has(void **state)
+{
+    (void)state;
+    static const char KEY[] = "channels.telegram.botToken";
+    expect_bot("openclaw.json", "{channels: {telegram: {botToken: '1:x', allowFrom: ['*', 'telegram:77']}}} // JSON5",
+               KEY, "", "77");
+    expect_bot("clawdbot.json", "{\"telegram\": {\"botToken\": \"1:x\", \"allowFrom\": [88]}}", "telegram.botToken", "",
+               "88");
+    expect_bot("moltbot.json", "{channels: {telegram: {tokenFile: '/t'}}}", "channels.telegram.tokenFile", "/t", "");
+    expect_bot("openclaw.json", "{channels: {telegram: {tokenFile: 't'}}}", "channels.telegram.tokenFile", "", "");
+    expect_bot("alone.json", "{channels: {telegram: {accounts: {a: {}, b: {botToken: 'x', allowFrom: [true, 'me']}}}}}",
+               "channels.telegram.accounts.b.botToken", "", "");
+}
+
+static void test_setup__finds_no_bot_where_there_is_none(void **state)
+{
+    (void)state;
+    static const char *const CONFIGS[] = {"",
+                                          "{",
+                                          "[]",
+                                          "{}",
+                                          "{channels: {telegram: {botToken: ''}}}",
+                                          "{channels: {telegram: {botToken: {source: 'env'}}}}",
+                                          "{channels: 5, telegram: []}"};
+    for (size_t i = 0; i < sizeof CONFIGS / sizeof *CONFIGS; i++)
+        expect_bot("openclaw.json", CONFIGS[i], NULL, "", "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +298,8 @@ int main(void)
         cmocka_unit_test(test_setup__destinations_that_make_no_sense_are_refused),
         cmocka_unit_test(test_setup__strings_are_quoted_where_they_must_be),
         cmocka_unit_test(test_setup__judges_passphrases),
+        cmocka_unit_test(test_setup__finds_the_bot_that_an_agent_has),
+        cmocka_unit_test(test_setup__finds_no_bot_where_there_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,45 @@
+/* What the rules share. For rules*.c only. */
+#pragma once
+#include "monitor/rules.h"
+
+/* One rule or a few each. */
+void rules_outcomes(const struct facts *f, struct finding_list *out); /* run-failed, run-incomplete, push-failed */
+void rules_times(const struct facts *f, struct finding_list *out);    /* late, never-ended, records-broken, slow */
+void rules_sizes(const struct facts *f, struct finding_list *out);    /* growth, shrink */
+void rules_storage(const struct facts *f, struct finding_list *out);  /* upload-failed, destination, space */
+void rules_services(const struct facts *f, struct finding_list *out); /* dump-failed, scheduler, skew, proof */
+
+enum alert_level rules_open(const struct facts *f, const char *rule, const char *subject);
+/* The command to type. */
+void rules_command(struct finding *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The run to look at: "clawback runs --run ID"; without an ID the tier's. */
+void rules_command_run(struct finding *f, const struct plan_tier *t, const struct record *r);
+
+int64_t rules_time_ms(const struct record *r);
+/* The newest record that ended, and not by a person's interrupting it; NULL: none. */
+const struct record *rules_last_end(const struct record_list *l);
+/* Index of the newest that completed, with exit code 3 at worst; -1: none. */
+long rules_last_completed(const struct record_list *l);
+static inline bool rules_good(const struct record *r)
+{
+    return r->status == RECORD_COMPLETED && r->exit_code == 0;
+}
+
+enum { USUAL_RUNS = 20, USUAL_MIN_RUNS = 5 };
+typedef uint64_t rules_number(const struct record *r);
+/* The last good runs before items[before], the newest first, at most USUAL_RUNS. */
+size_t rules_good_before(const struct record_list *l, size_t before, const struct record *out[USUAL_RUNS]);
+/* Their median; false: too few. */
+bool rules_median(const struct record *const *runs, size_t count, rules_number *number, uint64_t *out);
+
+enum { RULES_TEXT_BYTES = 64 };
+/* "1.2 GB" */
+const char *rules_bytes(uint64_t bytes, char out[RULES_TEXT_BYTES]);
+/* "3h 10m": minutes below two days, hours below a week, then days. */
+const char *rules_duration(int64_t ms, char out[RULES_TEXT_BYTES]);
+/* "3h 10m ago (2026-02-04 06:02)", "for 3h 10m (since 2026-02-04 06:02)" */
+const char *rules_ago(int64_t ms, int64_t now_ms, char out[RULES_TEXT_BYTES]);
+const char *rules_for(int64_t since_ms, int64_t now_ms, char out[RULES_TEXT_BYTES]);
+
+/* What grew between two runs of a tier: lines, the largest growth first; NULL: nothing did. The caller frees it. */
+char *growth_details(const struct record *before, const struct record *now);

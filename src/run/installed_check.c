@@ -1,0 +1,236 @@
+/* Do the schedulers live that were told to start us? */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/buf.h"
+#include "base/mem.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "plan/home.h"
+#include "plan/json5.h"
+#include "run/health_facts.h"
+#include "run/installed.h"
+#include "run/processes.h"
+#include "run/systemctl.h"
+
+enum {
+    FILE_MAX_BYTES = 8 << 20,
+    TICK_OLD_MS = 3 * 60 * 1000, /* as daemon/heartbeat.h says */
+    CRONTAB_TIMEOUT_MS = 5000,
+    ANSWER_TIMEOUT_MS = 3000,
+    GATEWAY_PORT = 18789
+};
+
+const char INSTALLED_CRON_BEGIN[] = "# clawback: begin (written by 'clawback schedule install')";
+const char INSTALLED_CRON_END[] = "# clawback: end";
+
+static void set_why(char **why, char *text)
+{
+    free(*why);
+    *why = text;
+}
+
+/* --- the daemon --- */
+
+/* Whoever holds the lock is alive; the kernel takes it back from the dead. */
+static bool is_locked(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    bool locked = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return locked;
+}
+
+static json_t *load_json5(const char *path)
+{
+    struct buf text, json;
+    buf_init(&text, FILE_MAX_BYTES);
+    buf_init(&json, FILE_MAX_BYTES);
+    json_t *doc = NULL;
+    if (os_read_file(path, &text, NULL) == 0 && json5_to_json(buf_cstr(&text), text.len, &json, NULL) == 0)
+        doc = json_loadb(buf_cstr(&json), json.len, 0, NULL);
+    buf_release(&json);
+    buf_release(&text);
+    return doc;
+}
+
+bool installed_daemon_lives(const char *state_dir, int64_t now_ms, char **why)
+{
+    char *lock = os_path_join(state_dir, "daemon.lock"), *beat = os_path_join(state_dir, "daemon.json");
+    bool lives = is_locked(lock);
+    json_t *doc = lives ? load_json5(beat) : NULL;
+    int64_t tick = json_integer_value(json_object_get(doc, "tickMs"));
+    if (!lives) {
+        set_why(why, mem_strdup("the daemon does not run"));
+    } else if (tick != 0 && tick < now_ms - TICK_OLD_MS) {
+        set_why(why,
+                mem_printf("the daemon hangs: no sign of life for %lld minutes", (long long)((now_ms - tick) / 60000)));
+        lives = false;
+    }
+    json_decref(doc);
+    free(beat);
+    free(lock);
+    return lives;
+}
+
+/* --- cron --- */
+
+static bool is_cron(void *ctx, const struct process_seen *p)
+{
+    /* busybox runs its cron daemon under its own name or the applet's. */
+    bool yes = strcmp(p->name, "cron") == 0 || strcmp(p->name, "crond") == 0 || strcmp(p->name, "fcron") == 0 ||
+               strcmp(p->name, "cronie") == 0 || (strcmp(p->name, "busybox") == 0 && process_mentions(p, "crond"));
+    *(bool *)ctx |= yes;
+    return !yes;
+}
+
+bool installed_cron_lives(char **why)
+{
+    bool found = false;
+    processes_each(is_cron, &found);
+    if (!found)
+        set_why(why, mem_strdup("no cron daemon is running"));
+    return found;
+}
+
+static bool check_cron(char **why)
+{
+    char crontab[] = "crontab", list[] = "-l", *argv[] = {crontab, list, NULL};
+    const struct process_options options = {.argv = argv, .timeout_ms = CRONTAB_TIMEOUT_MS};
+    struct buf out;
+    buf_init(&out, FILE_MAX_BYTES);
+    bool ok = process_run(&options, &out, NULL) == 0 && strstr(buf_cstr(&out), INSTALLED_CRON_BEGIN) != NULL;
+    buf_release(&out);
+    if (!ok)
+        set_why(why, mem_strdup("its lines are gone from the crontab"));
+    return ok && installed_cron_lives(why);
+}
+
+/* --- systemd --- */
+
+static bool check_timers(const struct installed_item *item, char **why)
+{
+    for (size_t i = 0; i < item->trigger_count; i++) {
+        char *unit = mem_printf("%s.timer", item->triggers[i].id);
+        struct unit_seen seen = {0};
+        struct err err = {0};
+        int rc = systemctl_look(unit, &seen, &err);
+        bool ok = rc == 0 && seen.loaded && seen.active;
+        if (rc < 0)
+            set_why(why, mem_printf("%s cannot be asked for: %s", unit, err.message));
+        else if (!ok)
+            set_why(why, mem_printf("%s is %s", unit, seen.loaded ? "not active" : "gone"));
+        free(unit);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* --- OpenClaw --- */
+
+static json_t *load_configuration(const char *home)
+{
+    static const char *const NAMES[] = {"openclaw.json", "clawdbot.json", "moltbot.json"};
+    json_t *doc = NULL;
+    for (size_t i = 0; doc == NULL && i < sizeof NAMES / sizeof *NAMES; i++) {
+        char *path = os_path_join(home, NAMES[i]);
+        doc = load_json5(path);
+        free(path);
+    }
+    return doc;
+}
+
+/* Connecting alone proves nothing, since the kernel does that for a process that hangs; a gateway that speaks TLS hangs
+ * up on us, which is an answer too. */
+static bool port_answers(uint16_t port)
+{
+    static const char ASK[] = "GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char answer[16];
+    bool ok = false;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) == 0 &&
+        send(fd, ASK, sizeof ASK - 1, MSG_NOSIGNAL) == (ssize_t)(sizeof ASK - 1))
+        ok = poll(&p, 1, ANSWER_TIMEOUT_MS) == 1 && (read(fd, answer, sizeof answer) >= 0 || errno == ECONNRESET);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+bool installed_gateway_answers(const char *home, char **why)
+{
+    struct agent_home found = {0};
+    if (home == NULL && agent_home_find(&found, NULL) == 0 && found.roots.count > 0)
+        home = found.roots.items[0];
+    json_t *doc = home != NULL ? load_configuration(home) : NULL, *gateway = json_object_get(doc, "gateway");
+    const char *bind = json_string_value(json_object_get(gateway, "bind"));
+    json_int_t port = json_integer_value(json_object_get(gateway, "port"));
+    if (port <= 0 || port > 65535)
+        port = GATEWAY_PORT;
+    bool elsewhere = bind != NULL && (strcmp(bind, "tailnet") == 0 || strcmp(bind, "custom") == 0);
+    bool ok = elsewhere || port_answers((uint16_t)port);
+    if (!ok)
+        set_why(why, mem_printf("OpenClaw's gateway does not answer at port %d", (int)port));
+    json_decref(doc);
+    agent_home_release(&found);
+    return ok;
+}
+
+/* --- all --- */
+
+static bool check_item(const char *state_dir, int64_t now_ms, const struct installed_item *item, char **why)
+{
+    if (!item->enabled) {
+        set_why(why, mem_strdup("installed, but disabled"));
+        return false;
+    }
+    switch (item->via) {
+    case VIA_OPENCLAW:
+        return installed_gateway_answers(item->home, why);
+    case VIA_DAEMON:
+        return installed_daemon_lives(state_dir, now_ms, why);
+    case VIA_SYSTEMD:
+        return check_timers(item, why);
+    default:
+        return check_cron(why);
+    }
+}
+
+void installed_check(const char *state_dir, int64_t now_ms, struct fact_list *out)
+{
+    struct installed all;
+    struct err err = {0};
+    out->looked = true;
+    if (installed_read(state_dir, &all, &err) < 0) {
+        fact_list_add(out, "schedule", false, err.message);
+        return;
+    }
+    if (all.count == 0)
+        fact_list_add(out, "schedule", false, "nothing starts backups by itself: clawback schedule install");
+    for (size_t i = 0; i < all.count; i++) {
+        if (all.items[i].placeholder)
+            continue;
+        char *why = NULL;
+        bool ok = check_item(state_dir, now_ms, &all.items[i], &why);
+        fact_list_add(out, schedule_via_name(all.items[i].via), ok, ok ? "alive" : why);
+        free(why);
+    }
+    installed_release(&all);
+}
+
+void installed_checks_release(struct fact_list *l)
+{
+    fact_list_release(l);
+}

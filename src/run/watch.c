@@ -1,0 +1,194 @@
+/*
+ * The state database is opened for as long as it is needed and no longer, once by the thread of the beginning and once
+ * at the end: a handle belongs to one thread.
+ */
+#include "run/watch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "monitor/log.h"
+#include "monitor/outbox.h"
+#include "monitor/state.h"
+#include "os/clock.h"
+#include "os/interrupt.h"
+#include "run/health.h"
+#include "run/openclaw_mirror.h"
+
+enum {
+    LOG_TAIL_MAX_BYTES = 10 << 10,
+    PATIENCE_MS = 5 * 1000, /* for destinations and schedulers that do not answer */
+};
+
+struct watched_tier {
+    char *name;
+    bool ended;
+    int exit_code;
+};
+
+struct watch {
+    const struct plan *plan;
+    const char *state_dir;
+    char *run_id;
+    struct timespec started;
+    uint64_t started_ns;
+    struct watched_tier *tiers;
+    size_t tier_count;
+    bool pings;     /* the plan has channels for them … */
+    bool for_tiers; /* … also such that are for single tiers */
+    bool threaded;
+    pthread_t thread;
+};
+
+static void complain(const char *what, const struct err *err)
+{
+    log_line(LOG_LEVEL_WARNING, "%s: %s", what, err->message);
+}
+
+/* --- what is told --- */
+
+static enum ping_kind kind_of(int exit_code)
+{
+    return exit_code == 0 ? PING_SUCCESS : PING_FAIL;
+}
+
+/* Those of the whole run, and those of its tiers where somebody wants them. */
+static void add_pings(const struct watch *w, struct state *s, bool start, int exit_code, const char *tail)
+{
+    struct err err = {0};
+    if (outbox_add_ping(w->plan, s, start ? PING_START : kind_of(exit_code), NULL, w->run_id, tail, &err) != 0)
+        complain("pings", &err);
+    for (size_t i = 0; w->for_tiers && i < w->tier_count; i++) {
+        const struct watched_tier *t = &w->tiers[i];
+        if (!start && !t->ended)
+            continue;
+        if (outbox_add_ping(w->plan, s, start ? PING_START : kind_of(t->exit_code), t->name, w->run_id, tail, &err) !=
+            0)
+            complain("pings", &err);
+    }
+}
+
+static void flush(const struct watch *w, struct state *s, uint64_t deadline_ns)
+{
+    struct outbox_result result = {0};
+    struct err err = {0};
+    if (outbox_flush(w->plan, s, deadline_ns, &result, &err) != 0)
+        complain("messages", &err);
+    else if (result.waiting > 0)
+        log_line(LOG_LEVEL_INFO, "%zu messages could not be sent yet; the daemon or 'clawback health' tries again",
+                 result.waiting);
+}
+
+/* --- the beginning --- */
+
+static void *tell_start(void *arg)
+{
+    const struct watch *w = arg;
+    struct state *s = NULL;
+    struct err err = {0};
+    uint64_t deadline_ns = os_monotonic_ns() + (uint64_t)WATCH_BEGIN_MS * 1000000;
+    if (state_open(&s, w->state_dir, &err) != 0) {
+        complain("pings", &err);
+        return NULL;
+    }
+    add_pings(w, s, true, 0, NULL);
+    flush(w, s, deadline_ns);
+    state_close(s);
+    return NULL;
+}
+
+static void look_at_channels(struct watch *w)
+{
+    for (size_t i = 0; i < w->plan->alerts.channel_count; i++) {
+        const struct plan_channel *c = &w->plan->alerts.channels[i];
+        w->pings = w->pings || c->kind == CHANNEL_PING;
+        w->for_tiers = w->for_tiers || (c->kind == CHANNEL_PING && c->tiers.count > 0);
+    }
+}
+
+struct watch *watch_begin(const struct plan *p, const char *state_dir, const char *run_id, const struct strlist *tiers)
+{
+    struct watch *w = mem_alloc(sizeof *w);
+    *w = (struct watch){.plan = p, .state_dir = state_dir, .started = os_now(), .started_ns = os_monotonic_ns()};
+    w->run_id = mem_strdup(run_id);
+    w->tiers = mem_zalloc((tiers->count + 1) * sizeof *w->tiers);
+    for (size_t i = 0; i < tiers->count; i++)
+        w->tiers[w->tier_count++].name = mem_strdup(tiers->items[i]);
+    look_at_channels(w);
+    w->threaded = w->pings && pthread_create(&w->thread, NULL, tell_start, w) == 0;
+    return w;
+}
+
+void watch_tier(struct watch *w, const char *tier, int exit_code)
+{
+    for (size_t i = 0; w != NULL && i < w->tier_count; i++)
+        if (strcmp(w->tiers[i].name, tier) == 0) {
+            w->tiers[i].ended = true;
+            w->tiers[i].exit_code = exit_code;
+        }
+}
+
+/* --- the end --- */
+
+/* Alerts are opened and closed, and messages about that are put into the outbox. */
+static void judge(const struct watch *w)
+{
+    const struct health_options options = {
+        .plan = w->plan, .state_dir = w->state_dir, .quick = true, .patience_ms = PATIENCE_MS};
+    struct health_report report;
+    struct err err = {0};
+    if (health_check(&options, &report, &err) != 0)
+        complain("alerts", &err);
+    health_report_release(&report);
+}
+
+static void tell_end(const struct watch *w, int exit_code, uint64_t deadline_ns)
+{
+    struct state *s = NULL;
+    struct err err = {0};
+    if (w->plan->alerts.channel_count == 0)
+        return;
+    if (state_open(&s, w->state_dir, &err) != 0) {
+        complain("messages", &err);
+        return;
+    }
+    if (w->pings) {
+        char *tail = log_tail(LOG_TAIL_MAX_BYTES);
+        add_pings(w, s, false, exit_code, tail);
+        free(tail);
+    }
+    flush(w, s, deadline_ns);
+    state_close(s);
+}
+
+static void mirror(const struct watch *w, int exit_code, const char *summary)
+{
+    const struct mirrored_run run = {
+        .started_ms = (int64_t)w->started.tv_sec * 1000 + w->started.tv_nsec / 1000000,
+        .duration_ms = (os_monotonic_ns() - w->started_ns) / 1000000,
+        .exit_code = exit_code,
+        .summary = summary,
+    };
+    openclaw_mirror_run(w->state_dir, &run);
+}
+
+void watch_end(struct watch *w, int exit_code, const char *summary)
+{
+    if (w == NULL)
+        return;
+    uint64_t patience_ms = os_interrupted() ? WATCH_INTERRUPTED_MS : WATCH_END_MS;
+    uint64_t deadline_ns = os_monotonic_ns() + patience_ms * 1000000;
+    if (w->threaded)
+        pthread_join(w->thread, NULL); /* it has its own deadline, which is the earlier one */
+    if (!os_interrupted())
+        judge(w);
+    tell_end(w, exit_code, deadline_ns);
+    if (!os_interrupted())
+        mirror(w, exit_code, summary);
+    for (size_t i = 0; i < w->tier_count; i++)
+        free(w->tiers[i].name);
+    free(w->tiers);
+    free(w->run_id);
+    free(w);
+}
