@@ -23,7 +23,9 @@ static void check_telegram(struct config_reader *r, const struct yaml_node *n)
 static bool is_server(const char *url)
 {
     const char *host = strstr(url, "://") + 3;
-    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#@");
+    size_t len = host[0] == '[' ? strcspn(host, "]") : strcspn(host, ":/?#@");
+    if (host[0] == '[' && host[len++] == '\0') /* no end to the address */
+        return false;
     const char *rest = host + len;
     if (rest[0] == ':')
         rest += 1 + strspn(rest + 1, "0123456789");
