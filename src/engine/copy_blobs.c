@@ -61,7 +61,7 @@ static int read_blob(struct run *run, struct copy_worker *w, const struct blob_p
     unsigned char *stored;
     *frame = NULL;
     if (pack_stream_get(&w->stream, place->offset, place->length, &stored, err) == 0 &&
-        repo_open_blob(source, w->source, place, stored, &w->plain, err) == 0) {
+        repo_open_blob(w->source, place, stored, &w->plain, err) == 0) {
         *frame = stored + CIPHER_IV_BYTES;
         return 0;
     }

@@ -4,7 +4,8 @@
 #include "base/mem.h"
 
 /* Invariants: window[0 … window_len) are the bytes at window_offset of pack window_pack; bytes before window_fresh may
- * have been overwritten by decrypting and are not used again. `blob` holds the plaintext of blob_id when has_blob. */
+ * have been overwritten by decrypting and are not used again. `view` is the plaintext of blob_id when has_blob; it lies
+ * in `blob` or in the window, which is not read into before has_blob is false. */
 enum {
     CHEAP_WINDOW_BYTES = 512 << 10,
     CHEAP_GAP_BYTES = 8 << 10,
@@ -30,6 +31,7 @@ struct fetch {
     uint64_t window_offset, window_fresh;
     uint32_t window_len;
     struct buf blob;
+    struct blob_view view;
     struct id blob_id;
     bool has_blob;
 };
@@ -152,7 +154,9 @@ static int read_window(struct fetch *f, size_t position, struct err *err)
 /* Through the repository, which tries every copy and says what is wrong. */
 static int load_slowly(struct fetch *f, const struct id *id, struct err *err)
 {
-    return repo_load_blob(f->repo, f->codec, BLOB_DATA, id, &f->blob, err);
+    int rc = repo_load_blob(f->repo, f->codec, BLOB_DATA, id, &f->blob, err);
+    f->view = (struct blob_view){.data = f->blob.data, .len = f->blob.len};
+    return rc;
 }
 
 static int load_planned(struct fetch *f, size_t position, struct err *err)
@@ -164,7 +168,7 @@ static int load_planned(struct fetch *f, size_t position, struct err *err)
         return load_slowly(f, &p->place.id, err);
     unsigned char *stored = f->window + (p->place.offset - f->window_offset);
     f->window_fresh = (uint64_t)p->place.offset + p->place.length;
-    if (repo_open_blob(f->repo, f->codec, &p->place, stored, &f->blob, err) == 0)
+    if (repo_view_blob(f->codec, &p->place, stored, &f->blob, &f->view, err) == 0)
         return 0;
     return load_slowly(f, &p->place.id, err);
 }
@@ -173,8 +177,8 @@ static int keep(struct fetch *f, int result, const struct id *id, const unsigned
 {
     f->has_blob = result == 0;
     f->blob_id = *id;
-    *data_out = f->blob.data;
-    *len_out = f->blob.len;
+    *data_out = f->view.data;
+    *len_out = f->view.len;
     return result;
 }
 
@@ -185,8 +189,8 @@ static bool have_already(struct fetch *f, const struct id *id, const unsigned ch
         buf_shrink(&f->blob, KEEP_BYTES);
         return false;
     }
-    *data_out = f->blob.data;
-    *len_out = f->blob.len;
+    *data_out = f->view.data;
+    *len_out = f->view.len;
     return true;
 }
 

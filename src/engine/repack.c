@@ -32,15 +32,14 @@ static void pack_failed(struct run *run, struct repack_pack *pack, const struct 
 }
 
 /* Gets the stored bytes of a blob and proves a copy of them (opening destroys what it opens). */
-static int read_blob(struct run *run, struct repack_worker *w, const struct blob_place *place, unsigned char **stored,
-                     struct err *err)
+static int read_blob(struct repack_worker *w, const struct blob_place *place, unsigned char **stored, struct err *err)
 {
     char hex[ID_HEX_BYTES];
     if (pack_stream_get(&w->stream, place->offset, place->length, stored, err) != 0)
         return -1;
     buf_clear(&w->scratch);
     buf_append(&w->scratch, *stored, place->length);
-    if (repo_open_blob(run->job->repo, w->codec, place, w->scratch.data, &w->plain, err) != 0)
+    if (repo_open_blob(w->codec, place, w->scratch.data, &w->plain, err) != 0)
         return err_wrap(err, "%s blob %.8s", blob_type_name(place->type), id_to_hex(&place->id, hex));
     return 0;
 }
@@ -78,7 +77,7 @@ static int repack_one(void *ctx, unsigned worker, size_t item, struct err *err)
             .length = e->length,
             .raw_length = e->raw_length,
         };
-        if (read_blob(run, w, &place, &stored, &this) != 0) {
+        if (read_blob(w, &place, &stored, &this) != 0) {
             pack_failed(run, pack, &this);
             break;
         }

@@ -253,7 +253,7 @@ static bool read_blob(struct repair *r, const struct stored_file *pack, const st
         if (!try_again(attempt, &why))
             return false;
     buf_append(scratch, to, blob->length); /* opening destroys what it opens */
-    return repo_open_blob(r->repo, r->codecs[0], &place, scratch->data, plain, NULL) == 0;
+    return repo_open_blob(r->codecs[0], &place, scratch->data, plain, NULL) == 0;
 }
 
 /* A pack that was cut short or overwritten may still hold good blobs. They go into new packs, and the old one is in no

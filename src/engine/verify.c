@@ -129,10 +129,11 @@ static uint32_t check_blobs_streamed(struct verify *v, struct verify_worker *w, 
         struct blob_place place;
         unsigned char *stored;
         char hex[ID_HEX_BYTES];
+        struct blob_view view;
         place_of(v, v->blobs->positions[i], &place);
         if (pack_stream_get(&w->stream, place.offset, place.length, &stored, stream_err) != 0)
             return i;
-        if (repo_open_blob(v->repo, w->codec, &place, stored, &w->plain, &err) != 0) {
+        if (repo_view_blob(w->codec, &place, stored, &w->plain, &view, &err) != 0) {
             err_wrap(&err, "%s blob %.8s at offset %u", blob_type_name(place.type), id_to_hex(&place.id, hex),
                      place.offset);
             report_blob(v, v->blobs->positions[i], &err);

@@ -6,30 +6,38 @@
 #include "base/mem.h"
 #include "repo/codec.h"
 
-int repo_open_blob(struct repo *r, struct codec *c, const struct blob_place *place, unsigned char *stored,
-                   struct buf *out, struct err *err)
+int repo_view_blob(struct codec *c, const struct blob_place *place, unsigned char *stored, struct buf *scratch,
+                   struct blob_view *out, struct err *err)
 {
-    (void)r;
     struct id actual;
-    buf_clear(out);
+    buf_clear(scratch);
     if (place->length < CIPHER_OVERHEAD_BYTES)
         return err_set(err, ERR_CORRUPT, "the recorded length %u is too short", place->length);
     if (cipher_open(c->cipher, stored, place->length, stored + CIPHER_IV_BYTES, err) != 0)
         return -1;
-    const unsigned char *plain = stored + CIPHER_IV_BYTES;
-    size_t len = place->length - CIPHER_OVERHEAD_BYTES;
+    *out = (struct blob_view){.data = stored + CIPHER_IV_BYTES, .len = place->length - CIPHER_OVERHEAD_BYTES};
     if (place->raw_length > 0) {
-        if (codec_decompress(c, plain, len, place->raw_length, out, err) != 0)
+        if (codec_decompress(c, out->data, out->len, place->raw_length, scratch, err) != 0)
             return -1;
-    } else {
-        buf_append(out, plain, len);
+        if (scratch->overflow)
+            return err_set(err, ERR_CORRUPT, "it is larger than what is allowed here");
+        *out = (struct blob_view){.data = scratch->data, .len = scratch->len};
     }
-    if (out->overflow)
-        return err_set(err, ERR_CORRUPT, "it is larger than what is allowed here");
     sha256_once(c->sha, out->data, out->len, &actual);
     if (!id_equal(&actual, &place->id))
         return err_set(err, ERR_CORRUPT, "its content does not match its ID");
     return 0;
+}
+
+int repo_open_blob(struct codec *c, const struct blob_place *place, unsigned char *stored, struct buf *out,
+                   struct err *err)
+{
+    struct blob_view view = {0};
+    if (repo_view_blob(c, place, stored, out, &view, err) != 0)
+        return -1;
+    if (place->raw_length == 0)
+        buf_append(out, view.data, view.len);
+    return out->overflow ? err_set(err, ERR_CORRUPT, "it is larger than what is allowed here") : 0;
 }
 
 int repo_load_blob_at(struct repo *r, struct codec *c, const struct blob_place *place, struct buf *out, struct err *err)
@@ -40,7 +48,7 @@ int repo_load_blob_at(struct repo *r, struct codec *c, const struct blob_place *
     buf_clear(&c->stored);
     unsigned char *stored = buf_reserve(&c->stored, place->length);
     if (store_read(r->store, STORE_PACK, pack_hex, place->offset, stored, place->length, err) != 0 ||
-        repo_open_blob(r, c, place, stored, out, err) != 0)
+        repo_open_blob(c, place, stored, out, err) != 0)
         return err_wrap(err, "cannot load %s blob %.8s from pack %.8s", blob_type_name(place->type), blob_hex,
                         pack_hex);
     buf_shrink(&c->stored, 16 << 20);

@@ -128,8 +128,16 @@ int repo_load_blob_at(struct repo *r, struct codec *c, const struct blob_place *
                       struct err *err);
 /* Decrypts, decompresses and verifies stored bytes that the caller has read from a pack (place->length of them). From
  * stored + CIPHER_IV_BYTES on they are overwritten by what was encrypted: the content as it is compressed. */
-int repo_open_blob(struct repo *r, struct codec *c, const struct blob_place *place, unsigned char *stored,
-                   struct buf *out, struct err *err);
+int repo_open_blob(struct codec *c, const struct blob_place *place, unsigned char *stored, struct buf *out,
+                   struct err *err);
+/* The same without a copy: *out lies in `stored` (what is not compressed) or in `scratch`, and is good as long as these
+ * are left alone. */
+struct blob_view {
+    const unsigned char *data;
+    size_t len;
+};
+int repo_view_blob(struct codec *c, const struct blob_place *place, unsigned char *stored, struct buf *scratch,
+                   struct blob_view *out, struct err *err);
 /* Compresses (where the version, --compression and the type ask for it; only when that makes it shorter, unless
  * `always`) and encrypts. blob->type is given; length and raw_length are filled
  * in. *sealed_out is the codec's until its next use. ERR_UNSUPPORTED when it is too large for the format. */
