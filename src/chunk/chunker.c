@@ -38,7 +38,7 @@ const struct chunker_params CHUNKER_FINE[CHUNKER_FINE_LEVELS] = {
 
 unsigned chunker_fine_level(uint64_t offset_bytes, bool finest)
 {
-    const uint64_t from[CHUNKER_FINE_LEVELS] = {0, finest ? UINT64_C(1) << 20 : 0, UINT64_C(16) << 20,
+    const uint64_t from[CHUNKER_FINE_LEVELS] = {0, finest ? UINT64_C(1) << 20 : 0, UINT64_C(128) << 20,
                                                 UINT64_C(1) << 30, UINT64_C(64) << 30};
     unsigned level = CHUNKER_FINE_LEVELS - 1;
     while (offset_bytes < from[level])

@@ -157,10 +157,10 @@ static void test_chunker__fine_levels_follow_the_offset(void **state)
     assert_int_equal(chunker_fine_level(0, true), 0);
     assert_int_equal(chunker_fine_level(mib - 1, true), 0);
     assert_int_equal(chunker_fine_level(mib, true), 1);
-    assert_int_equal(chunker_fine_level(16 * mib - 1, false), 1);
-    assert_int_equal(chunker_fine_level(16 * mib - 1, true), 1);
-    assert_int_equal(chunker_fine_level(16 * mib, false), 2);
-    assert_int_equal(chunker_fine_level(16 * mib, true), 2);
+    assert_int_equal(chunker_fine_level(128 * mib - 1, false), 1);
+    assert_int_equal(chunker_fine_level(128 * mib - 1, true), 1);
+    assert_int_equal(chunker_fine_level(128 * mib, false), 2);
+    assert_int_equal(chunker_fine_level(128 * mib, true), 2);
     assert_int_equal(chunker_fine_level(gib - 1, false), 2);
     assert_int_equal(chunker_fine_level(gib - 1, true), 2);
     assert_int_equal(chunker_fine_level(gib, false), 3);
