@@ -1,13 +1,15 @@
 #include "cli/alerts_view.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include "cli/table.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "cli/screen.h"
 #include "cli/text.h"
 #include "os/clock.h"
 #include "plan/schedule.h"
 
-enum { SHOWN_BYTES = 4096 };
+enum { SHOWN_BYTES = 4096, ALERT_MAX_BYTES = 64 << 10 };
 
 static void moment(int64_t ms, char out[OS_TIME_BYTES])
 {
@@ -36,41 +38,55 @@ static json_t *alert_json(const struct alert *a)
                      time_json(a->since_ms), "opened", time_json(a->opened_ms), "told", time_json(a->told_ms));
 }
 
-static void print_lines(struct cli *cli, const char *text)
+static void fill(const char *text, size_t column, size_t indent, size_t width, struct buf *out)
 {
-    char shown[SHOWN_BYTES], line[SHOWN_BYTES];
+    char shown[SHOWN_BYTES];
+    cli_printable(text, shown, sizeof shown);
+    text_fill(out, shown, strlen(shown), column, indent, width);
+}
+
+static void add_lines(const char *text, size_t width, struct buf *out)
+{
     for (const char *p = text; p != NULL && *p != '\0';) {
         size_t len = strcspn(p, "\n");
-        snprintf(line, sizeof line, "%.*s", (int)(len < sizeof line ? len : sizeof line - 1), p);
-        cli_print(cli, "  %s", cli_printable(line, shown, sizeof shown));
+        char *line = mem_strndup(p, len);
+        buf_append_str(out, "\n  ");
+        fill(line, 2, 4, width, out);
+        free(line);
         p += len + (p[len] == '\n');
     }
 }
 
-static void print_alert(struct cli *cli, const struct alert *a, int64_t now_ms)
+static void print_alert(struct cli *cli, const struct alert *a, int64_t now_ms, size_t width)
 {
     char text[SHOWN_BYTES], since[OS_TIME_BYTES], ago[32];
+    const char *level = a->level == ALERT_CRITICAL ? "CRITICAL" : "WARNING";
     const char *colour = !cli->color_out ? "" : a->level == ALERT_CRITICAL ? TEXT_RED : TEXT_YELLOW;
+    struct buf out;
+    buf_init(&out, ALERT_MAX_BYTES);
     duration_format(now_ms > a->since_ms ? (uint64_t)((now_ms - a->since_ms) / 60000 * 60000) : 0, ago);
     moment(a->since_ms, since);
-    cli_print(cli, "%s%s%s  %s", colour, a->level == ALERT_CRITICAL ? "CRITICAL" : "WARNING",
-              cli->color_out ? TEXT_PLAIN : "", cli_printable(a->text, text, sizeof text));
-    print_lines(cli, a->details);
-    cli_print(cli, "  rule %s, since %s (%s)", a->rule, since, ago);
-    if (a->command != NULL)
-        cli_print(cli, "  type: %s", cli_printable(a->command, text, sizeof text));
+    buf_printf(&out, "%s%s%s  ", colour, level, cli->color_out ? TEXT_PLAIN : "");
+    fill(a->text, strlen(level) + 2, 2, width, &out);
+    add_lines(a->details, width, &out);
+    buf_printf(&out, "\n  rule %s, since %s (%s)", a->rule, since, ago);
+    if (a->command != NULL) /* never broken: it is to be copied */
+        buf_printf(&out, "\n  type: %s", cli_printable(a->command, text, sizeof text));
+    cli_print(cli, "%s", buf_cstr(&out));
+    buf_release(&out);
 }
 
 void alerts_view_open(struct cli *cli, const struct alert_list *open, int64_t now_ms)
 {
     enum alert_level worst = ALERT_FINE;
+    size_t width = screen_text_width();
     for (size_t i = 0; i < open->count; i++) {
         const struct alert *a = &open->items[i];
         worst = a->level > worst ? a->level : worst;
         if (cli->json)
             cli_json(cli, alert_json(a));
         else
-            print_alert(cli, a, now_ms);
+            print_alert(cli, a, now_ms, width);
     }
     if (cli->json)
         cli_json(cli, json_pack("{s:s, s:I, s:s}", "message_type", "summary", "open", (json_int_t)open->count, "worst",
@@ -90,30 +106,29 @@ static json_t *change_json(const struct alert *a)
                      a->told_ms != 0);
 }
 
-static void add_row(struct cli_table *table, const struct alert *a)
+/* The text on lines of its own: beside the rest there would be no room for it on a terminal. */
+static void print_change(struct cli *cli, const struct alert *a, size_t width)
 {
-    char when[OS_TIME_BYTES], change[32];
+    char when[OS_TIME_BYTES];
+    struct buf out;
+    buf_init(&out, ALERT_MAX_BYTES);
     moment(a->changed_ms, when);
-    snprintf(change, sizeof change, "%s%s", alert_change_name(a->change), a->told_ms != 0 ? "" : ", not told");
-    cli_table_row(table,
-                  (const char *const[]){when, change, alert_level_name(a->change == ALERT_CLOSED ? a->level : a->now),
-                                        a->rule, a->text});
+    buf_printf(&out, "%s  %s%s  %s  %s\n    ", when, alert_change_name(a->change), a->told_ms != 0 ? "" : " (not told)",
+               alert_level_name(a->change == ALERT_CLOSED ? a->level : a->now), a->rule);
+    fill(a->text, 4, 4, width, &out);
+    cli_print(cli, "%s", buf_cstr(&out));
+    buf_release(&out);
 }
 
 void alerts_view_history(struct cli *cli, const struct alert_list *changes)
 {
-    if (!cli->json && changes->count == 0) {
+    size_t width = screen_text_width();
+    if (!cli->json && changes->count == 0)
         cli_print(cli, "there was no alert yet");
-        return;
-    }
-    struct cli_table *table = cli_table_new((const char *const[]){"Time", "Change", "Level", "Rule", "What", NULL});
     for (size_t i = 0; i < changes->count; i++) {
         if (cli->json)
             cli_json(cli, change_json(&changes->items[i]));
         else
-            add_row(table, &changes->items[i]);
+            print_change(cli, &changes->items[i], width);
     }
-    if (!cli->json)
-        cli_table_print(cli, table, NULL);
-    cli_table_free(table);
 }

@@ -130,11 +130,8 @@ static int add_agent_home(struct cli *cli, const struct backup_args *args, struc
         strlist_copy(&out->paths, &home.outside);
         out->fine_cut = filter_new();
         agent_home_growing(&home, out->fine_cut);
-        if (!args->no_agent_excludes) {
-            for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++)
-                strlist_add(&out->excludes, e->pattern);
+        if (!args->no_agent_excludes)
             agent_home_excludes(&home, &out->excludes);
-        }
     }
     agent_home_release(&home);
     return rc;

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/interrupt.h"
+#include "plan/withhold.h"
 
 enum { LAST_DEFAULT = 20, FLUSH_DEFAULT_MS = 60000 };
 
@@ -167,6 +168,7 @@ static int test(struct cli *cli, const struct alerts_options *o, const char *sta
     size_t failed = 0;
     if (cli_load_plan(cli, o->config, &plan, err) != 0)
         return -1;
+    plan_withhold_secrets(plan);
     int rc = check_channel(plan, o->channel, err);
     for (size_t i = 0; rc == 0 && i < plan->alerts.channel_count; i++) {
         const struct plan_channel *c = &plan->alerts.channels[i];
@@ -201,6 +203,8 @@ static int flush(struct cli *cli, const struct alerts_options *o, const char *st
     uint64_t limit_ms = o->timeout_given ? o->timeout_ms : FLUSH_DEFAULT_MS;
     limit_ms = limit_ms < UINT64_MAX / 4000000 ? limit_ms : UINT64_MAX / 4000000;
     int rc = cli_load_plan(cli, o->config, &plan, err);
+    if (rc == 0)
+        plan_withhold_secrets(plan);
     if (rc == 0 && state_exists(state_dir)) {
         rc = state_open(&s, state_dir, err);
         if (rc == 0)

@@ -14,6 +14,7 @@
 #include "os/file.h"
 #include "os/interrupt.h"
 #include "plan/config.h"
+#include "plan/withhold.h"
 
 enum {
     STATUS_UNKNOWN = 3, /* a plugin's fourth state */
@@ -123,9 +124,10 @@ static void write_log(const struct health_report *r)
     for (size_t i = 0; i < r->findings.count; i++)
         if (r->findings.items[i].level == ALERT_INFO)
             log_line(LOG_LEVEL_INFO, "%s", r->findings.items[i].text);
-    log_line(LOG_LEVEL_INFO, "%zu critical, %zu warnings, of %zu things looked at",
-             health_view_count(&r->findings, ALERT_CRITICAL), health_view_count(&r->findings, ALERT_WARNING),
-             r->findings.count);
+    size_t warnings = health_view_count(&r->findings, ALERT_WARNING), all = r->findings.count;
+    log_line(LOG_LEVEL_INFO, "%zu critical, %zu warning%s, of %zu thing%s looked at",
+             health_view_count(&r->findings, ALERT_CRITICAL), warnings, warnings == 1 ? "" : "s", all,
+             all == 1 ? "" : "s");
 }
 
 /* --- doing it --- */
@@ -200,6 +202,7 @@ static int run_health(struct cli *cli, void *options, int argc, char **argv)
     }
     if (cli_load_plan(cli, o->config, &plan, &err) != 0)
         return without_plan(cli, o, &err);
+    plan_withhold_secrets(plan);
     char *state_dir = record_state_dir();
     log_open(state_dir, "health");
     int status = examine(cli, o, plan, state_dir);

@@ -7,14 +7,17 @@
 #include "cli/commands.h"
 #include "cli/plan_access.h"
 #include "cli/table.h"
+#include "cli/text.h"
 #include "monitor/record.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "plan/schedule.h"
 #include "run/destination.h"
 #include "run/forecast.h"
 #include "run/manifest.h"
 
 enum { SHOWN_EXCLUDES = 12, SHOWN_SECRETS = 12, PATH_SHOWN_BYTES = 4096, SERVER_MS = 5000 };
+enum { COUNT_COLUMNS = 26, WHY_COLUMNS_MIN = 24 }; /* "files" and "size" with their gaps; of the reasons */
 
 struct plan_args {
     const char *config;
@@ -77,6 +80,17 @@ static void keep_text(const struct plan_keep *k, struct buf *out)
 
 /* --- for people --- */
 
+/* "~/x" for what lies in the user's home: lines are short enough as it is. Into out, which is returned. */
+static const char *short_path(const char *path, char *out, size_t cap)
+{
+    char *home = os_path_expand_home("~");
+    size_t len = strlen(home);
+    bool below = len > 1 && strncmp(path, home, len) == 0 && path[len] == '/';
+    snprintf(out, cap, "%s%s", below ? "~" : "", below ? path + len : path);
+    free(home);
+    return out;
+}
+
 static void print_paths(struct cli *cli, const struct manifest *m)
 {
     char shown[PATH_SHOWN_BYTES], count[32], bytes[24];
@@ -105,6 +119,19 @@ static void print_items(struct cli *cli, const struct manifest *m)
     }
 }
 
+/* What the table's other columns leave of the terminal for the reasons. */
+static size_t why_columns(const struct manifest *m, size_t shown)
+{
+    char path[PATH_SHOWN_BYTES];
+    size_t widest = 0, width = cli_columns(stdout);
+    for (size_t i = 0; i < shown; i++) {
+        size_t columns = cli_text_columns(short_path(m->excludes[i].rule, path, sizeof path));
+        widest = columns > widest ? columns : widest;
+    }
+    size_t used = 2 + widest + COUNT_COLUMNS;
+    return width > used + WHY_COLUMNS_MIN ? width - used : WHY_COLUMNS_MIN;
+}
+
 static void print_excludes(struct cli *cli, const struct manifest *m, bool all)
 {
     static const char *const HEADERS[] = {"  leaves out", ">files", ">size", "because", NULL};
@@ -113,11 +140,16 @@ static void print_excludes(struct cli *cli, const struct manifest *m, bool all)
         return;
     struct cli_table *t = cli_table_new(HEADERS);
     size_t shown = all || m->exclude_count <= SHOWN_EXCLUDES ? m->exclude_count : SHOWN_EXCLUDES;
+    size_t left = why_columns(m, shown);
     for (size_t i = 0; i < shown; i++) {
-        char *rule = mem_printf("  %s", m->excludes[i].rule);
+        char path[PATH_SHOWN_BYTES], *rule = mem_printf("  %s", short_path(m->excludes[i].rule, path, sizeof path));
+        struct buf why;
+        buf_init(&why, PATH_SHOWN_BYTES);
+        text_fill(&why, m->excludes[i].why, strlen(m->excludes[i].why), 0, 0, left);
         const char *cells[] = {rule, cli_count(m->excludes[i].files, count), cli_bytes(m->excludes[i].bytes, bytes),
-                               m->excludes[i].why};
+                               buf_cstr(&why)};
         cli_table_row(t, cells);
+        buf_release(&why);
         free(rule);
     }
     cli_table_print(cli, t, NULL);
@@ -128,7 +160,7 @@ static void print_excludes(struct cli *cli, const struct manifest *m, bool all)
 
 static void print_secrets(struct cli *cli, const struct manifest *m, bool all)
 {
-    char path[PATH_SHOWN_BYTES];
+    char path[PATH_SHOWN_BYTES], raw[PATH_SHOWN_BYTES];
     bool clear = m->tier->format == PLAN_ARCHIVE && m->tier->archive.unencrypted;
     if (m->secret_count == 0)
         return;
@@ -136,8 +168,9 @@ static void print_secrets(struct cli *cli, const struct manifest *m, bool all)
               clear ? "NOT ENCRYPTED" : "encrypted with all the rest");
     size_t shown = all || m->secret_count <= SHOWN_SECRETS ? m->secret_count : SHOWN_SECRETS;
     for (size_t i = 0; i < shown; i++)
-        cli_print(cli, "               %s   (%s%s)", cli_printable(m->secrets[i].path, path, sizeof path),
-                  m->secrets[i].what, m->secrets[i].exposed ? "; other users can read it" : "");
+        cli_print(cli, "               %s   (%s%s)",
+                  cli_printable(short_path(m->secrets[i].path, raw, sizeof raw), path, sizeof path), m->secrets[i].what,
+                  m->secrets[i].exposed ? "; other users can read it" : "");
     if (shown < m->secret_count)
         cli_print(cli, "               … and %zu more (--all shows them)", m->secret_count - shown);
 }

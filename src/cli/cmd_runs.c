@@ -12,7 +12,7 @@ struct runs_options {
     const char *since, *run_id;
 };
 
-enum { LAST_DEFAULT = 20, FOLLOW_DEFAULT = 10, RUN_ID_MIN_DIGITS = 4 };
+enum { LAST_DEFAULT = 20, FOLLOW_DEFAULT = 10 };
 
 static const struct option OPTIONS[] = {
     {.name = "last",
@@ -38,7 +38,7 @@ static const struct option OPTIONS[] = {
      .kind = OPTION_STRING,
      .offset = offsetof(struct runs_options, run_id),
      .metavar = "ID",
-     .help = "everything of one run: its tiers, sources, destinations, warnings"},
+     .help = "everything of one run: its tiers, sources, destinations, warnings; ID: as shown, or four digits of it"},
     {.name = "follow",
      .short_name = 'f',
      .kind = OPTION_FLAG,
@@ -79,9 +79,9 @@ static int check(const struct runs_options *o, struct err *err)
         return 0;
     if (o->follow)
         return err_set(err, ERR_USAGE, "--run and --follow do not go together");
-    if (strlen(o->run_id) < RUN_ID_MIN_DIGITS)
+    if (strlen(o->run_id) < RUN_ID_LEAST)
         return err_set(err, ERR_USAGE, "--run: '%s' is too short: %d digits of the ID at least", o->run_id,
-                       RUN_ID_MIN_DIGITS);
+                       RUN_ID_LEAST);
     return 0;
 }
 
@@ -118,6 +118,7 @@ static int run_runs(struct cli *cli, void *options, int argc, char **argv)
     struct strlist names = {0};
     struct run_rows rows = {0};
     struct run_filter filter = {.names = &names, .failed = o->failed, .run_id = o->run_id};
+    const char *other = NULL;
     char *state_dir = record_state_dir();
     for (int i = 0; i < argc; i++)
         if (!strlist_contains(&names, argv[i]))
@@ -129,6 +130,9 @@ static int run_runs(struct cli *cli, void *options, int argc, char **argv)
         rc = runs_gather(state_dir, &filter, &rows, &err);
     if (rc == 0 && o->run_id != NULL && rows.count == 0)
         rc = err_set(&err, ERR_NOT_FOUND, "no run log has a run '%s'", o->run_id);
+    if (rc == 0 && o->run_id != NULL && runs_ambiguous(&rows, &other))
+        rc = err_set(&err, ERR_USAGE, "--run: '%s' is the beginning of %s and of %s: give more digits", o->run_id,
+                     rows.items[0].record.run_id, other);
     if (rc == 0)
         show(cli, o, &rows);
     runs_release(&rows);
@@ -152,8 +156,9 @@ const struct command cmd_runs = {
     .arguments = "[JOB|TIER…]",
     .summary = "Show what became of the runs of tiers and of the daemon's jobs",
     .description =
-        "From the run logs (runs/NAME.jsonl in the state directory), the newest first: when a run began, what it was, "
-        "how it ended, how long it took, how much was read and how much was added, and what was the matter. A job of "
+        "From the run logs (runs/NAME.jsonl in the state directory), the newest first: when a run began, the first "
+        "digits of its ID (for --run), what it was, how it ended, how long it took, how much was read and how much was "
+        "added (where the terminal is wide enough), and below that what was the matter. A job of "
         "the daemon's that ran the plan stands beside the tiers of that run, with their sums. Logs reach back 2,000 "
         "lines for each tier and job.\n\n"
         "With --json each line is a record as its log has it, with \"message_type\":\"run\". The exit status is 0 "

@@ -369,22 +369,33 @@ static void report_json(struct setup *s, const struct buf *text)
                        cli_json_string((const char *)text->data, text->len)));
 }
 
+static void say_what_next(struct setup *s, const char *flag)
+{
+    static const char *const NEXT[][2] = {
+        {"doctor", "is everything ready?"},
+        {"plan", "what each tier takes, and what it leaves out"},
+        {"run --all", "the first backup"},
+        {"schedule install", "let it run by itself from now on"},
+        {"alerts test", "are you told when it fails? (add a channel first)"},
+        {"recovery-kit", "the page to print and keep with the passphrase"},
+    };
+    cli_print(s->cli, "\nWhat to type next:");
+    for (size_t i = 0; i < sizeof NEXT / sizeof *NEXT; i++) {
+        char *command = mem_printf("%s%s", NEXT[i][0], flag);
+        cli_print(s->cli, "  clawback %-*s  %s", (int)(strlen("schedule install") + strlen(flag)), command, NEXT[i][1]);
+        free(command);
+    }
+}
+
 static void report_text(struct setup *s)
 {
     char *usual = config_default_path();
     const char *flag = strcmp(usual, s->output) == 0 ? "" : " --config FILE";
     cli_print(s->cli, "wrote %s", s->output);
     cli_print(s->cli, "%s %s", s->made_passphrase ? "made the passphrase" : "the passphrase is", s->passphrase_file);
-    cli_print(s->cli, "\nKeep a copy of the passphrase off this machine, in a password manager or on paper: without it "
-                      "nobody can read the backups.");
-    cli_print(s->cli,
-              "\nWhat to type next:\n"
-              "  clawback doctor%s            is everything ready?\n"
-              "  clawback plan%s              what each tier takes, and what it leaves out\n"
-              "  clawback run --all%s         the first backup\n"
-              "  clawback schedule install%s  let it run by itself from now on\n"
-              "  clawback recovery-kit%s     the page to print and keep with the passphrase",
-              flag, flag, flag, flag, flag);
+    cli_print(s->cli, "\nKeep a copy of the passphrase off this machine, in a password manager or on\n"
+                      "paper: without it nobody can read the backups.");
+    say_what_next(s, flag);
     free(usual);
 }
 

@@ -144,6 +144,8 @@ static int run_status(struct cli *cli, void *options, int argc, char **argv)
         rc = watch_screen(cli, plan, state_dir, seconds, &err);
     free(state_dir);
     plan_free(plan);
+    if (o->watch != NULL && err.code == ERR_INTERRUPTED)
+        rc = 0; /* that is how watching ends: nothing to complain of */
     return rc == 0 ? 0 : cli_fail(cli, &err);
 }
 

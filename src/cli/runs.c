@@ -42,11 +42,20 @@ static void release_row(struct run_row *row)
     row->line = NULL;
 }
 
+/* One that was killed has its end from the run after it: only its own first line tells when it was. */
+static struct timespec begin_of_killed(const struct run_row *open, const struct record *r)
+{
+    bool same = open->line != NULL && r->run_id != NULL && open->record.run_id != NULL &&
+                strcmp(open->record.run_id, r->run_id) == 0;
+    return same && r->interrupted && r->duration_ms == 0 ? open->record.time : (struct timespec){0};
+}
+
 static void on_line(void *ctx, struct record *r, const char *line, size_t len)
 {
     struct gathering *g = ctx;
     struct run_row *open = &g->last[r->job], row = {.rank = g->read++};
     /* Runs of one tier or job do not overlap: whatever began before is over. */
+    row.began = begin_of_killed(open, r);
     release_row(open);
     if (r->status != RECORD_STARTED && !runs_match(g->filter, r))
         return;
@@ -75,10 +84,15 @@ static int gather_log(struct gathering *g, const char *state_dir, const char *na
     return rc;
 }
 
+static int64_t rank_ms(const struct run_row *row)
+{
+    return to_ms(row->began.tv_sec != 0 ? &row->began : &row->record.time);
+}
+
 static int newest_first(const void *a, const void *b)
 {
     const struct run_row *x = a, *y = b;
-    int64_t first = to_ms(&x->record.time), second = to_ms(&y->record.time);
+    int64_t first = rank_ms(x), second = rank_ms(y);
     if (first != second)
         return first > second ? -1 : 1;
     return x->rank > y->rank ? -1 : x->rank < y->rank;
@@ -127,6 +141,16 @@ void runs_release(struct run_rows *rows)
         release_row(&rows->items[i]);
     free(rows->items);
     *rows = (struct run_rows){0};
+}
+
+bool runs_ambiguous(const struct run_rows *rows, const char **other)
+{
+    for (size_t i = 1; i < rows->count; i++) {
+        *other = rows->items[i].record.run_id;
+        if (strcmp(*other, rows->items[0].record.run_id) != 0)
+            return true;
+    }
+    return false;
 }
 
 /* --- what became of it --- */

@@ -8,9 +8,10 @@
 
 struct run_row {
     struct record record;
-    char *line;  /* as it stands in its log */
-    bool open;   /* STARTED, and nothing after it */
-    size_t rank; /* among all that were read: of two with one time the later is newer */
+    char *line;            /* as it stands in its log */
+    bool open;             /* STARTED, and nothing after it */
+    struct timespec began; /* of one that was killed: as its STARTED line says; else zero */
+    size_t rank;           /* among all that were read: of two with one time the later is newer */
 };
 struct run_rows {
     struct run_row *items;
@@ -23,17 +24,20 @@ struct run_filter {
     bool failed;                 /* failed or incomplete */
     const char *run_id;          /* or its beginning; NULL: any */
 };
+enum { RUN_ID_SHORT = 8, RUN_ID_LEAST = 4 }; /* digits that tables show; that run_id has at least */
 
 /* Reads the logs: ended runs and those that are open, the newest first. ERR_NOT_FOUND: a name that has no log. */
 int runs_gather(const char *state_dir, const struct run_filter *filter, struct run_rows *out, struct err *err);
 void runs_release(struct run_rows *rows);
+/* Are these of more than one run, since run_id is the beginning of several IDs? Then the other is in *other. */
+bool runs_ambiguous(const struct run_rows *rows, const char **other);
 bool runs_match(const struct run_filter *filter, const struct record *r);
 
 /* "ok", "incomplete", "failed", "interrupted", "skipped", "running", "did not end". */
 const char *runs_outcome(const struct run_row *row);
 /* Its record with "message_type":"run". */
 json_t *runs_json(const char *line, size_t len);
-/* The first `shown` as a table; texts are cut to the terminal where there is one. */
+/* The first `shown` as a table, which fits a terminal; what was the matter stands below each. */
 void runs_print_table(struct cli *cli, const struct run_rows *rows, size_t shown);
 /* Everything that is known of one run: its tiers and its job, with sources, destinations, warnings. */
 void runs_print_run(struct cli *cli, const struct run_rows *rows);

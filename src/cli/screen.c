@@ -1,10 +1,13 @@
 #include "cli/screen.h"
 
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/buf.h"
+#include "cli/cli.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
 
@@ -108,4 +111,9 @@ void screen_end(struct screen *s)
     if (s->keys)
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &s->saved);
     s->keys = false;
+}
+
+size_t screen_text_width(void)
+{
+    return isatty(STDOUT_FILENO) == 1 || getenv("COLUMNS") != NULL ? cli_columns(stdout) : SIZE_MAX;
 }

@@ -1,6 +1,8 @@
-/* The whole terminal, drawn over again and again: for commands that watch. Standard output must be a terminal. */
+/* The whole terminal, drawn over again and again: for commands that watch. Standard output must be a terminal. And how
+ * wide it is, for those that do not. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <termios.h>
 #include <sys/ioctl.h>
@@ -18,3 +20,7 @@ void screen_draw(struct screen *s, const char *text);
 /* Until the time is over or the terminal has another size. false: a q was typed, or a signal came. */
 bool screen_wait(struct screen *s, uint64_t ms);
 void screen_end(struct screen *s);
+
+/* How wide a line of text may be that standard output gets: the terminal's width or what COLUMNS says; where there is
+ * neither (a pipe, a file) SIZE_MAX, so that nothing is cut or broken for whoever reads it. */
+size_t screen_text_width(void);

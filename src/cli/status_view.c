@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "monitor/rules.h"
 #include "run/run.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,18 @@ static int64_t to_ms(const struct timespec *t)
     return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
 }
 
+/* The run that was killed, or that the machine went down under; NULL: it ended, as it should. */
+static const struct record *unended(const struct tier_status *t)
+{
+    return t->facts->records != NULL && !t->facts->running ? record_unended(t->facts->records) : NULL;
+}
+
 static const char *outcome(const struct tier_status *t)
 {
     if (t->facts->running)
         return "running";
+    if (unended(t) != NULL || (t->last != NULL && t->last->interrupted))
+        return "interrupted";
     if (t->last == NULL)
         return "never ran";
     if (t->last->status == RECORD_FAILED)
@@ -87,8 +96,9 @@ static void add_tiers(const struct status *s, int64_t now_ms, struct buf *out)
         struct buf history;
         buf_init(&history, 1024);
         add_bars(t, &history);
-        if (t->last != NULL)
-            relative(to_ms(&t->last->time), now_ms, last);
+        const struct record *newest = unended(t) != NULL ? unended(t) : t->last;
+        if (newest != NULL)
+            relative(to_ms(&newest->time), now_ms, last);
         if (t->size_count > 0)
             cli_bytes(t->sizes[t->size_count - 1], size);
         cli_table_row(table, (const char *const[]){t->facts->tier->name, outcome(t), last, next_text(t, now_ms, next),
@@ -110,7 +120,7 @@ static void add_fill(double part, struct buf *out)
 static void add_destination(const struct fact_destination *d, const struct destination_look *look, size_t name_columns,
                             struct buf *out)
 {
-    char name[256], free_text[24], total[24];
+    char name[256], free_text[RULES_TEXT_BYTES], total[RULES_TEXT_BYTES];
     cli_printable(d->destination->name, name, sizeof name);
     buf_printf(out, "%s%*s  ", name, (int)(name_columns - cli_text_columns(name)), "");
     if (!d->ready) {
@@ -123,8 +133,8 @@ static void add_destination(const struct fact_destination *d, const struct desti
     }
     double used = 1 - (double)d->free_bytes / (double)d->total_bytes;
     add_fill(used, out);
-    buf_printf(out, "  %.0f %% used, %s of %s free; %s\n", 100 * used, cli_bytes(d->free_bytes, free_text),
-               cli_bytes(d->total_bytes, total), look->forecast_text);
+    buf_printf(out, "  %.0f %% used, %s of %s free; %s\n", 100 * used, rules_bytes(d->free_bytes, free_text),
+               rules_bytes(d->total_bytes, total), look->forecast_text);
 }
 
 static void add_destinations(const struct status *s, struct buf *out)
@@ -158,7 +168,7 @@ static void add_schedulers(const struct facts *f, size_t width, struct buf *out)
     for (size_t i = 0; f->schedulers.looked && i < f->schedulers.count; i++) {
         const struct fact_check *c = &f->schedulers.items[i];
         char text[SHOWN_MAX_BYTES];
-        snprintf(text, sizeof text, "%s: %s", c->subject, *c->text != '\0' ? c->text : c->ok ? "alive" : "dead");
+        snprintf(text, sizeof text, "%s, %s", c->subject, *c->text != '\0' ? c->text : c->ok ? "alive" : "dead");
         add_line(WHAT, text, width, out);
     }
 }

@@ -58,6 +58,7 @@ int daemon_run(const struct daemon_options *o, struct err *err)
         options.signal_fd = take_signals(&options.ignore_hangup, err);
         rc = options.signal_fd >= 0 ? 0 : -1;
     }
+    options.lock = lock;
     if (rc == 0)
         rc = loop_new(&loop, &options, err);
     if (rc == 0)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <jansson.h>
 #include "base/mem.h"
@@ -108,22 +109,47 @@ static int take(int fd, struct err *err)
     return 0;
 }
 
-int daemon_lock_acquire(struct daemon_lock **out, const char *state_dir, struct err *err)
+/* The descriptor of the locked file; -1. */
+static int lock_file(const char *state_dir, struct err *err)
 {
-    *out = NULL;
     if (os_make_dirs(state_dir, 0700, err) != 0)
         return err_wrap(err, "cannot make the state directory");
     char *path = os_path_join(state_dir, "daemon.lock");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int rc = fd >= 0 ? take(fd, err) : err_errno(err, errno, "cannot open lock file '%s'", path);
     free(path);
-    if (rc != 0) {
-        if (fd >= 0)
-            close(fd);
+    if (rc == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+int daemon_lock_acquire(struct daemon_lock **out, const char *state_dir, struct err *err)
+{
+    int fd = lock_file(state_dir, err);
+    *out = NULL;
+    if (fd < 0)
         return -1;
-    }
     *out = mem_zalloc(sizeof **out);
     (*out)->fd = fd;
+    return 0;
+}
+
+int daemon_lock_keep(struct daemon_lock *l, const char *state_dir, struct err *err)
+{
+    struct stat ours, there;
+    char *path = os_path_join(state_dir, "daemon.lock");
+    bool same = fstat(l->fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+                ours.st_ino == there.st_ino;
+    free(path);
+    if (same)
+        return 0;
+    int fd = lock_file(state_dir, err);
+    if (fd < 0)
+        return -1;
+    close(l->fd);
+    l->fd = fd;
     return 0;
 }
 

@@ -29,4 +29,7 @@ int heartbeat_write(const char *state_dir, const struct heartbeat *h, struct err
 struct daemon_lock;
 /* ERR_LOCKED: "another daemon is running: process 4711 since …". Makes the directory. */
 int daemon_lock_acquire(struct daemon_lock **out, const char *state_dir, struct err *err);
+/* Looks whether the file that is locked is still the one that others find; when somebody removed it, or the whole
+ * directory, makes it again and locks that. ERR_LOCKED: another daemon was quicker. */
+int daemon_lock_keep(struct daemon_lock *l, const char *state_dir, struct err *err);
 void daemon_lock_release(struct daemon_lock *l); /* NULL is nothing */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "os/clock.h"
 #include "plan/secret.h"
@@ -154,6 +155,28 @@ static int undo(struct install *in, struct installed_item *item, struct installe
     return -1;
 }
 
+/* The plan that a trigger names; "": the usual one. */
+static const char *plan_of(const struct strlist *argv)
+{
+    for (size_t i = 1; i + 1 < argv->count; i++)
+        if (strcmp(argv->items[i], "-c") == 0)
+            return argv->items[i + 1];
+    return "";
+}
+
+static void tell_of_other_plan(struct install *in, const struct installed_item *before,
+                               const struct trigger_list *triggers)
+{
+    if (before->trigger_count == 0 || triggers->count == 0)
+        return;
+    const char *old = plan_of(&before->triggers[0].argv), *new = plan_of(&triggers->items[0].argv);
+    if (strcmp(old, new) != 0)
+        install_tell(in, INSTALL_WARNING,
+                     "this replaces the schedule of %s%s%s: of that plan nothing is backed up by itself from now on "
+                     "(one plan may have the tiers of both)",
+                     *old != '\0' ? "'" : "the usual plan", old, *old != '\0' ? "'" : "");
+}
+
 /* Remembered as soon as anything may be there, so that it can be removed; not when it failed before the first step. */
 static int put_one(struct install *in, const struct order *o, struct err *err)
 {
@@ -165,6 +188,7 @@ static int put_one(struct install *in, const struct order *o, struct err *err)
                                     .placeholder = o->placeholder,
                                     .since_ms = before.since_ms != 0 ? before.since_ms : (int64_t)now.tv_sec * 1000};
     installed_set_triggers(item, o->triggers);
+    tell_of_other_plan(in, &before, o->triggers);
     size_t steps = in->steps;
     int rc = KINDS[o->via]->put(in, &before, item, err);
     if (rc < 0) {
@@ -402,6 +426,17 @@ static bool is_changed(const struct install *in, const struct installed_item *it
     return changed;
 }
 
+/* It may have been moved since. */
+static void look_program(struct install_state *s)
+{
+    const char *program = s->trigger_count > 0 ? s->triggers[0].trigger->argv.items[0] : NULL;
+    if (program == NULL || s->item->placeholder || access(program, X_OK) == 0)
+        return;
+    s->alive = false;
+    free(s->problem); /* this comes first */
+    s->problem = mem_printf("'%s', which it starts, is gone: run 'clawback schedule install' again", program);
+}
+
 int install_status(struct install *in, int64_t now_ms, struct install_state_list *out, struct err *err)
 {
     (void)err;
@@ -415,6 +450,7 @@ int install_status(struct install *in, int64_t now_ms, struct install_state_list
         for (size_t k = 0; k < item->trigger_count; k++)
             s->triggers[k].trigger = &item->triggers[k];
         KINDS[item->via]->look(in, now_ms, s);
+        look_program(s);
         if (!item->enabled && s->problem == NULL) {
             s->alive = false;
             s->problem = mem_strdup("disabled: 'clawback schedule enable' lets it begin");

@@ -98,6 +98,13 @@ extern const struct install_kind INSTALL_OPENCLAW, INSTALL_DAEMON, INSTALL_SYSTE
 /* Has it command payloads, so that it can start us? Asks `openclaw cron add --help`, once. */
 bool install_openclaw_runs_commands(struct install *in);
 
+/* ---- install_owner.c */
+
+/* ERR_EXISTS when this text, lines or a unit of ours, belongs to another state directory that remembers a schedule. */
+int install_check_owner(const struct install *in, const char *where, const char *text, struct err *err);
+/* The same of a unit, which may be missing. */
+int install_check_unit_owner(const struct install *in, const char *path, struct err *err);
+
 /* ---- install_steps.c: steps that are said first, and only said in a dry run */
 
 void install_tell(struct install *in, enum install_word word, const char *format, ...)
@@ -109,5 +116,3 @@ int install_write_file(struct install *in, const char *path, const char *text, m
 int install_remove_file(struct install *in, const char *path, bool *removed, struct err *err);
 /* The words as a shell would take them. The caller frees it. */
 char *install_shell_text(const char *const *words, size_t count);
-/* Appends one word, quoted where a shell would need it. */
-void install_shell_word(struct buf *out, const char *word);

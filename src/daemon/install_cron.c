@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/shell.h"
 #include "daemon/install.h"
 #include "daemon/install_calendar.h"
 #include "daemon/install_crontab.h"
@@ -97,9 +98,19 @@ static void append_environment(const struct install *in, const char *before, con
         const char *text = in->environment.items[i], *equals = strchr(text, '=');
         buf_append_str(out, before);
         buf_append(out, text, (size_t)(equals + 1 - text));
-        install_shell_word(out, equals + 1);
+        shell_append_word(out, equals + 1);
         buf_append_str(out, behind);
     }
+}
+
+static void append_words(const struct installed_trigger *t, struct buf *out)
+{
+    for (size_t i = 0; i < t->argv.count; i++) {
+        shell_append_word(out, t->argv.items[i]);
+        buf_append_byte(out, ' ');
+    }
+    /* What went wrong is in the records and the log; cron would mail it to an account that nobody reads. */
+    buf_append_str(out, ">/dev/null 2>&1");
 }
 
 /* by_file: the variables come from a file. */
@@ -110,18 +121,13 @@ static char *command_text(const struct install *in, const struct installed_trigg
     if (by_file) {
         char *path = environment_path(in);
         buf_append_str(&out, ". ");
-        install_shell_word(&out, path);
+        shell_append_word(&out, path);
         buf_append_str(&out, "; ");
         free(path);
     } else {
         append_environment(in, "", " ", &out);
     }
-    for (size_t i = 0; i < t->argv.count; i++) {
-        install_shell_word(&out, t->argv.items[i]);
-        buf_append_byte(&out, ' ');
-    }
-    /* What went wrong is in the records and the log; cron would mail it to an account that nobody reads. */
-    buf_append_str(&out, ">/dev/null 2>&1");
+    append_words(t, &out);
     char *text = mem_strdup(buf_cstr(&out));
     buf_release(&out);
     return text;
@@ -214,12 +220,30 @@ static int replace_block(struct install *in, const char *block, struct err *err)
     return rc;
 }
 
+/* The text between our markers; the caller frees it. NULL: there is none, or it cannot be told. */
+static char *block_there(struct err *err)
+{
+    struct buf text;
+    bool found = false;
+    size_t begin = 0, end = 0;
+    char *block = NULL;
+    buf_init(&text, CRONTAB_MAX_BYTES);
+    if (read_crontab(&text, err) == 0 && crontab_find(buf_cstr(&text), text.len, &found, &begin, &end, err) == 0 &&
+        found)
+        block = mem_strndup((const char *)text.data + begin, end - begin);
+    buf_release(&text);
+    return block;
+}
+
 static int put_cron(struct install *in, const struct installed_item *before, struct installed_item *item,
                     struct err *err)
 {
-    char *why = NULL, *block = block_text(in, item, item->enabled);
+    char *why = NULL, *block = block_text(in, item, item->enabled), *there = block_there(NULL);
     (void)before;
-    int rc = put_environment(in, item, err);
+    int rc = there != NULL ? install_check_owner(in, "this user's crontab", there, err) : 0;
+    free(there);
+    if (rc == 0)
+        rc = put_environment(in, item, err);
     if (rc == 0)
         rc = replace_block(in, block, err);
     if (rc == 0 && !installed_cron_lives(&why))
@@ -250,41 +274,75 @@ static int enable_cron(struct install *in, struct installed_item *item, bool on,
 }
 
 /* cron tells nobody when it will start something: by what its line says, then. */
-static int64_t next_start(const struct schedule *s, size_t index, int64_t now_ms)
+static int64_t next_start(const struct schedule *s, const struct crontab_times *times, int64_t now_ms)
 {
-    struct crontab_times times;
-    crontab_from_schedule(s, index, knows_zones(), &times);
     struct schedule line = {.kind = SCHEDULE_CRON};
     int64_t next_ms = 0;
-    line.zone = times.zone != NULL ? s->zone : NULL;
-    if (cron_parse(times.fields, &line.cron, NULL) < 0 || !schedule_next(&line, now_ms, 0, &next_ms))
+    line.zone = times->zone != NULL ? s->zone : NULL;
+    if (cron_parse(times->fields, &line.cron, NULL) < 0 || !schedule_next(&line, now_ms, 0, &next_ms))
         next_ms = 0;
-    free(times.fields);
     return next_ms;
+}
+
+/* How a trigger's line ends. What is before that depends on the environment of whoever installed it. */
+static char *end_of_line(const struct installed_trigger *t)
+{
+    struct buf words, line;
+    buf_init(&words, CRONTAB_MAX_BYTES);
+    buf_init(&line, CRONTAB_MAX_BYTES);
+    append_words(t, &words);
+    crontab_line(&line, "", buf_cstr(&words), false);
+    char *text = mem_strndup((const char *)line.data, line.len - 1); /* without the line's end */
+    buf_release(&words);
+    buf_release(&line);
+    return text;
+}
+
+static bool is_line_of(const char *line, size_t len, const char *fields, const char *end)
+{
+    size_t begins = strlen(fields), ends = strlen(end);
+    return len > begins + ends && memcmp(line, fields, begins) == 0 && line[begins] == ' ' &&
+           memcmp(line + len - ends, end, ends) == 0;
+}
+
+/* Is its line there, as it was written? Somebody may have commented it out, or an editor damaged it. */
+static void look_line(const char *block, const char *fields, struct install_trigger_state *s)
+{
+    static const char OFF[] = "#off ";
+    char *end = end_of_line(s->trigger);
+    for (const char *line = block; *line != '\0' && !s->there; line += strcspn(line, "\n"), line += *line == '\n') {
+        bool off = strncmp(line, OFF, sizeof OFF - 1) == 0;
+        const char *text = off ? line + sizeof OFF - 1 : line;
+        s->there = is_line_of(text, strcspn(text, "\n"), fields, end);
+        s->enabled = s->there && !off;
+    }
+    free(end);
 }
 
 static void look_cron(struct install *in, int64_t now_ms, struct install_state *state)
 {
-    struct buf text;
     struct err err = {0};
-    bool found = false;
-    size_t begin = 0, end = 0;
+    char *block = block_there(&err);
+    bool zones = knows_zones();
     (void)in;
-    buf_init(&text, CRONTAB_MAX_BYTES);
-    if (read_crontab(&text, &err) < 0 || crontab_find(buf_cstr(&text), text.len, &found, &begin, &end, &err) < 0)
-        state->problem = mem_strdup(err.message);
-    else if (!found)
-        state->problem = mem_strdup("its lines are gone from the crontab");
-    bool off = found && memmem(text.data + begin, end - begin, "\n#off ", 6) != NULL;
-    for (size_t i = 0; i < state->trigger_count; i++) {
+    if (block == NULL)
+        state->problem = mem_strdup(err.code != ERR_NONE ? err.message : "its lines are gone from the crontab");
+    for (size_t i = 0; block != NULL && i < state->trigger_count; i++) {
         struct install_trigger_state *s = &state->triggers[i];
-        s->there = found;
-        s->enabled = found && !off;
+        struct crontab_times times;
+        crontab_from_schedule(&s->trigger->schedule, i, zones, &times);
+        look_line(block, times.fields, s);
         if (s->enabled)
-            s->next_ms = next_start(&s->trigger->schedule, i, now_ms);
+            s->next_ms = next_start(&s->trigger->schedule, &times, now_ms);
+        free(times.fields);
+        if (!s->there && state->problem == NULL)
+            state->problem =
+                mem_printf("the line of '%s' in the crontab is gone or was changed: run 'clawback schedule "
+                           "install' again",
+                           s->trigger->id);
     }
     state->alive = state->problem == NULL && installed_cron_lives(&state->problem);
-    buf_release(&text);
+    free(block);
 }
 
 /* Nobody can ask a cron daemon to start something now: install_run_now() says so to its caller. */

@@ -3,13 +3,16 @@
 #include <string.h>
 #include "run/installed.h"
 
-/* The line's start after `from`, or NULL. Only a whole line is a marker. */
+/* The line's start after `from`, or NULL. Only a whole line is a marker; what an editor put behind it, a carriage
+ * return as a rule, is nothing. */
 static const char *find_line(const char *from, const char *end, const char *line)
 {
     size_t len = strlen(line);
     while (from < end) {
         const char *stop = memchr(from, '\n', (size_t)(end - from));
         size_t here = (size_t)((stop != NULL ? stop : end) - from);
+        while (here > len && (from[here - 1] == '\r' || from[here - 1] == ' ' || from[here - 1] == '\t'))
+            here--;
         if (here == len && memcmp(from, line, len) == 0)
             return from;
         from = stop != NULL ? stop + 1 : end;
@@ -25,15 +28,14 @@ int crontab_find(const char *text, size_t len, bool *found, size_t *begin, size_
     *begin = *end = len;
     if (first == NULL && last == NULL)
         return 0;
-    const char *behind = last == NULL ? NULL : last + strlen(INSTALLED_CRON_END);
-    if (behind != NULL && behind < stop)
-        behind++;
+    const char *behind = last == NULL ? NULL : memchr(last, '\n', (size_t)(stop - last));
+    behind = last == NULL ? NULL : behind == NULL ? stop : behind + 1;
     if (first == NULL || last == NULL || last < first || find_line(first + 1, stop, INSTALLED_CRON_BEGIN) != NULL ||
-        find_line(behind, stop, INSTALLED_CRON_END) != NULL)
-        return err_set(err, ERR_CORRUPT,
-                       "the crontab has lines '%s' and '%s' that are no pair: remove them with 'crontab -e', and what "
-                       "between them is clawback's",
-                       INSTALLED_CRON_BEGIN, INSTALLED_CRON_END);
+        find_line(behind, stop, INSTALLED_CRON_END) != NULL) {
+        err_set(err, ERR_CORRUPT, "the crontab has lines '%s' and '%s' that are no pair", INSTALLED_CRON_BEGIN,
+                INSTALLED_CRON_END);
+        return err_advise(err, "remove them with 'crontab -e', and what between them is clawback's");
+    }
     *found = true;
     *begin = (size_t)(first - text);
     *end = (size_t)(behind - text);

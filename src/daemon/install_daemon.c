@@ -173,7 +173,9 @@ static int put_daemon(struct install *in, const struct installed_item *before, s
 {
     char *path = jobs_file_default(in->state_dir);
     const char *why_not = NULL;
-    int rc = 0;
+    char *unit = install_unit_path(UNIT);
+    int rc = install_check_unit_owner(in, unit, err);
+    free(unit);
     for (size_t i = 0; rc == 0 && i < before->trigger_count; i++) {
         bool wanted = false;
         for (size_t k = 0; k < item->trigger_count; k++)

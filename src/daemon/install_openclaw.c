@@ -207,9 +207,14 @@ static json_t *search(json_t *jobs, const char *ref, const char *id)
 {
     json_t *j;
     size_t n;
-    json_array_foreach(jobs, n, j) if (is_text(j, "id", ref) || is_text(j, "declarationKey", id) ||
-                                       (is_text(json_object_get(j, "payload"), "kind", "systemEvent") &&
-                                        is_text(json_object_get(j, "payload"), "text", id))) return j;
+    json_array_foreach(jobs, n, j)
+    {
+        json_t *payload = json_object_get(j, "payload");
+        bool ours = is_text(j, "id", ref) || is_text(j, "declarationKey", id) ||
+                    (is_text(payload, "kind", "systemEvent") && is_text(payload, "text", id));
+        if (ours && json_is_string(json_object_get(j, "id"))) /* without one nothing can be done with it */
+            return j;
+    }
     return NULL;
 }
 
@@ -383,6 +388,24 @@ static int remove_stale(struct install *in, json_t *list, const struct installed
     return rc;
 }
 
+/* Gateways have one job of each key. */
+static int check_owner(const struct install *in, json_t *list, const struct installed_trigger *t, struct err *err)
+{
+    json_t *payload = json_object_get(find_job(in, list, NULL, t->id), "payload"), *word;
+    const char *dir = json_string_value(json_object_get(json_object_get(payload, "env"), "CLAWBACK_STATE_DIR"));
+    char *text = dir != NULL ? mem_printf("CLAWBACK_STATE_DIR='%s'", dir) : mem_strdup("");
+    size_t n;
+    json_array_foreach(json_object_get(payload, "argv"), n, word)
+    {
+        char *longer = mem_printf("%s\n%s", text, json_is_string(word) ? json_string_value(word) : "");
+        free(text);
+        text = longer;
+    }
+    int rc = install_check_owner(in, "OpenClaw", text, err);
+    free(text);
+    return rc;
+}
+
 /* Jobs in a home that is not this one any more stay there: its gateway may be gone. */
 static int put_openclaw(struct install *in, const struct installed_item *before, struct installed_item *item,
                         struct err *err)
@@ -392,6 +415,9 @@ static int put_openclaw(struct install *in, const struct installed_item *before,
     int rc = ask_abilities(in, &can, err);
     if (rc == 0)
         rc = list_jobs(in, &list, err);
+    if (rc == 0)
+        for (size_t i = 0; rc == 0 && i < item->trigger_count; i++)
+            rc = check_owner(in, list, &item->triggers[i], err);
     if (rc == 0)
         rc = remove_stale(in, list, before, item, err);
     for (size_t i = 0; rc == 0 && i < item->trigger_count; i++)
@@ -423,6 +449,18 @@ static int check_program(const struct install *in, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "there is no openclaw command (in PATH, or named by CLAWBACK_OPENCLAW)");
 }
 
+/* Neither found now nor where it was. */
+static bool program_is_gone(struct install *in, const struct installed_item *item)
+{
+    if (in->openclaw.program != NULL && access(in->openclaw.program, X_OK) == 0)
+        return false;
+    if (item->program == NULL || access(item->program, X_OK) < 0)
+        return true;
+    free(in->openclaw.program);
+    in->openclaw.program = mem_strdup(item->program);
+    return false;
+}
+
 static int remove_openclaw(struct install *in, struct installed_item *item, struct err *err)
 {
     json_t *list = NULL;
@@ -431,9 +469,13 @@ static int remove_openclaw(struct install *in, struct installed_item *item, stru
         return 0;
     }
     use_item(in, item);
-    int rc = check_program(in, err);
-    if (rc == 0)
-        rc = list_jobs(in, &list, err);
+    if (program_is_gone(in, item)) {
+        install_tell(in, INSTALL_WARNING,
+                     "there is no openclaw command any more: what its gateway had of us is forgotten; should it come "
+                     "back, 'openclaw cron list' and 'openclaw cron rm ID' remove our jobs");
+        return 0;
+    }
+    int rc = list_jobs(in, &list, err);
     for (size_t i = 0; rc == 0 && i < item->trigger_count; i++)
         rc = remove_job(in, list, &item->triggers[i], err);
     json_decref(list);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/shell.h"
 #include "daemon/install.h"
 #include "os/file.h"
 
@@ -70,22 +71,6 @@ int install_remove_file(struct install *in, const char *path, bool *removed, str
     return 0;
 }
 
-void install_shell_word(struct buf *out, const char *word)
-{
-    static const char PLAIN[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@,+%";
-    if (*word != '\0' && word[strspn(word, PLAIN)] == '\0') {
-        buf_append_str(out, word);
-        return;
-    }
-    buf_append_byte(out, '\'');
-    for (; *word != '\0'; word++)
-        if (*word == '\'')
-            buf_append_str(out, "'\\''");
-        else
-            buf_append_byte(out, (unsigned char)*word);
-    buf_append_byte(out, '\'');
-}
-
 char *install_shell_text(const char *const *words, size_t count)
 {
     struct buf out;
@@ -93,7 +78,7 @@ char *install_shell_text(const char *const *words, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_append_byte(&out, ' ');
-        install_shell_word(&out, words[i]);
+        shell_append_word(&out, words[i]);
     }
     char *text = mem_strdup(buf_cstr(&out));
     buf_release(&out);

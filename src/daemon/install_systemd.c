@@ -168,6 +168,15 @@ static int restart_changed(struct install *in, const char *id, struct err *err)
     return rc;
 }
 
+static int check_owner(const struct install *in, const char *id, struct err *err)
+{
+    char *unit = mem_printf("%s.service", id), *path = install_unit_path(unit);
+    int rc = install_check_unit_owner(in, path, err);
+    free(path);
+    free(unit);
+    return rc;
+}
+
 static int put_systemd(struct install *in, const struct installed_item *before, struct installed_item *item,
                        struct err *err)
 {
@@ -177,6 +186,8 @@ static int put_systemd(struct install *in, const struct installed_item *before, 
     int rc = 0;
     bool *changed = mem_zalloc(item->trigger_count + 1);
     install_unit_options(in, &o, &user);
+    for (size_t i = 0; rc == 0 && i < item->trigger_count; i++)
+        rc = check_owner(in, item->triggers[i].id, err);
     for (size_t i = 0; rc == 0 && i < before->trigger_count; i++)
         if (!is_among(item, before->triggers[i].id))
             rc = remove_trigger(in, before->triggers[i].id, &any, err);

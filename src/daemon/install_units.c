@@ -62,6 +62,9 @@ static void environment(const struct unit_options *o, struct buf *out)
 static void command(const struct strlist *argv, struct buf *out)
 {
     buf_append_str(out, "ExecStart=");
+    /* systemd takes no program with these in its name, and expands nothing in it. */
+    if (argv->items[0][strcspn(argv->items[0], "\"'\\$\t\n\r")] != '\0')
+        buf_append_str(out, "/bin/sh -c \"exec \\\"$$0\\\" \\\"$$@\\\"\" ");
     for (size_t i = 0; i < argv->count; i++) {
         if (i > 0)
             buf_append_byte(out, ' ');

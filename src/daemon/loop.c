@@ -129,7 +129,7 @@ static uint64_t next_wake_ns(struct loop *l)
     next = least(next, least(l->waiting_ns, l->changes.due_ns));
     next = least(next, least(loop_file_wake_ns(l), loop_control_wake_ns(l)));
     next = least(next, least(loop_outbox_wake_ns(l), scheduler_wake_ns(l)));
-    if (l->memory_changed)
+    if (l->memory_again_ns > 0)
         next = least(next, l->memory_again_ns);
     if (l->stopping)
         next = least(next, l->stop_end_ns);
@@ -188,9 +188,26 @@ static void take_signals(struct loop *l)
 
 /* --- telling that we live --- */
 
+/* Somebody removed the state directory, or what is in it: whoever comes must still find that we are here. */
+static void keep_place(struct loop *l)
+{
+    struct err err = {0};
+    if (l->options.lock == NULL || l->stopping)
+        return;
+    if (daemon_lock_keep(l->options.lock, l->options.state_dir, &err) == 0) {
+        loop_said_well(&l->lock_said);
+        loop_control_keep(l);
+        return;
+    }
+    loop_say_trouble(&l->lock_said, LOG_LEVEL_ERROR, err.message);
+    if (err.code == ERR_LOCKED)
+        stop(l, "another daemon has this state directory now");
+}
+
 static void beat(struct loop *l, bool stopped)
 {
     struct err err = {0};
+    keep_place(l);
     struct scheduler_time now = loop_time();
     int64_t wait_ms = scheduler_wait_ms(l->scheduler, now);
     struct heartbeat h = {.pid = getpid(),
@@ -277,7 +294,6 @@ static void turn(struct loop *l)
     loop_file_tick(l);
     loop_control_pump(l);
     loop_pump_jobs(l);
-    loop_ask_later(l);
     loop_start_due(l);
     loop_outbox_tick(l);
     if (os_monotonic_ns() >= l->waiting_ns)
@@ -331,7 +347,6 @@ static void open_memory(struct loop *l)
     else if (memory.damaged > 0)
         loop_say(LOG_LEVEL_WARNING, "%zu lines of what is remembered of jobs are damaged", memory.damaged);
     loop_resume(l, &memory);
-    loop_set_jobs(l, memory.items, memory.count);
     memory_list_release(&memory);
 }
 
@@ -374,9 +389,9 @@ void loop_free(struct loop *l)
     loop_records_release(l);
     memory_close(l->memory);
     scheduler_free(l->scheduler);
-    strlist_release(&l->ask_later);
     loop_said_well(&l->memory_said);
     loop_said_well(&l->heartbeat_said);
+    loop_said_well(&l->lock_said);
     notify_close(l->notifier);
     if (l->timer_fd >= 0)
         close(l->timer_fd);

@@ -27,12 +27,14 @@
 #include <stdint.h>
 #include "base/err.h"
 
+struct daemon_lock;
 struct loop_options {
     const char *state_dir, *jobs_file;
     const char *const *flush_argv; /* NULL: nothing is sent from here */
     uint64_t grace_ms;
-    int signal_fd;      /* a signalfd of SIGTERM, SIGINT, SIGHUP, SIGCHLD, which are blocked */
-    bool ignore_hangup; /* the terminal's SIGHUP is none of ours (nohup) */
+    struct daemon_lock *lock; /* NULL: somebody else sees to it */
+    int signal_fd;            /* a signalfd of SIGTERM, SIGINT, SIGHUP, SIGCHLD, which are blocked */
+    bool ignore_hangup;       /* the terminal's SIGHUP is none of ours (nohup) */
 };
 
 struct loop;

@@ -17,7 +17,7 @@ enum { CLIENT_MS = 5000, DEAF_MS = 1000, BACKLOG = 16 };
 
 /* --- the socket --- */
 
-static int listen_at(const char *state_dir, struct err *err)
+static int listen_at(const char *state_dir, struct stat *made, struct err *err)
 {
     struct sockaddr_un address;
     int fd = -1, errnum = 0, dir = control_address(state_dir, &address);
@@ -29,6 +29,8 @@ static int listen_at(const char *state_dir, struct err *err)
     mode_t before = umask(0177);
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0)
         errnum = errno;
+    else if (fstatat(dir, CONTROL_SOCKET_NAME, made, AT_SYMLINK_NOFOLLOW) != 0)
+        *made = (struct stat){0};
     umask(before);
     close(dir);
     if (errnum == 0)
@@ -42,8 +44,23 @@ int loop_control_open(struct loop *l, struct err *err)
 {
     for (size_t i = 0; i < LOOP_CLIENTS; i++)
         l->clients[i].fd = -1;
-    l->listen_fd = listen_at(l->options.state_dir, err);
+    l->listen_fd = listen_at(l->options.state_dir, &l->listens_at, err);
     return l->listen_fd >= 0 ? 0 : -1;
+}
+
+void loop_control_keep(struct loop *l)
+{
+    struct stat there;
+    char *path = control_path(l->options.state_dir);
+    bool same =
+        lstat(path, &there) == 0 && there.st_dev == l->listens_at.st_dev && there.st_ino == l->listens_at.st_ino;
+    free(path);
+    int fd = same || l->listen_fd < 0 ? -1 : listen_at(l->options.state_dir, &l->listens_at, NULL);
+    if (fd < 0)
+        return;
+    close(l->listen_fd);
+    l->listen_fd = fd;
+    loop_say(LOG_LEVEL_WARNING, "the daemon's socket was gone from '%s': it is made again", l->options.state_dir);
 }
 
 static void hang_up(struct client *c)
@@ -178,7 +195,6 @@ static json_t *run_now(struct loop *l, const char *id)
         return refuse("busy", "it runs already: job ", id);
     if (!scheduler_ask(l->scheduler, id, loop_time()))
         return refuse("failed", "it cannot be started: job ", id);
-    l->memory_changed = true;
     return json_pack("{s:b, s:o}", "ok", 1, "job", text_of(id));
 }
 

@@ -97,11 +97,13 @@ static char *what_tiers_say(const struct record *r, size_t tiers)
 static void add_words(struct record *r, const struct slot *s)
 {
     char *words = last_words(s->run);
-    if (words != NULL && r->error != NULL) {
-        char *all = mem_printf("%s: %s", r->error, words);
-        free(r->error);
-        r->error = all;
+    if (words == NULL || r->error == NULL) {
+        r->message = words;
+        return;
     }
+    char *all = mem_printf("%s: %s", r->error, words);
+    free(r->error);
+    r->error = all;
     free(words);
 }
 
@@ -115,7 +117,9 @@ static void say_end(const struct slot *s, const struct record *r, int64_t retry_
         loop_say(LOG_LEVEL_INFO, "job '%s' completed in %s", s->job.id, took);
     else if (r->status == RECORD_COMPLETED)
         loop_say(LOG_LEVEL_WARNING, "job '%s' completed in %s, but something is missing: %s", s->job.id, took,
-                 r->warnings.count > 0 ? r->warnings.items[0] : "its own log says what");
+                 r->warnings.count > 0 ? r->warnings.items[0]
+                 : r->message != NULL  ? r->message
+                                       : "its own log says what");
     else if (retry_ms > 0)
         loop_say(LOG_LEVEL_ERROR, "job '%s' failed after %s: %s; it is tried again at %s", s->job.id, took, r->error,
                  loop_time_text(retry_ms, when));
@@ -128,16 +132,11 @@ static void say_end(const struct slot *s, const struct record *r, int64_t retry_
 static void close_run(struct loop *l, struct slot *s, struct record *r)
 {
     enum job_status status = r->status == RECORD_COMPLETED ? JOB_OK : JOB_ERROR;
-    int64_t retry_ms = 0;
-    if (!s->left_over)
-        retry_ms = scheduler_ended(l->scheduler, s->job.id, status, true, loop_time());
+    int64_t retry_ms = scheduler_ended(l->scheduler, s->job.id, status, true, loop_time());
     r->retry = retry_ms > 0;
     say_end(s, r, retry_ms);
     loop_state_set(l, &s->job, s->began_ms, status, r->duration_ms);
     loop_record(l, r);
-    l->memory_changed = true;
-    if (s->left_over)
-        loop_left_over_ended(l, s, status);
     loop_slot_release(l, s);
 }
 
@@ -158,8 +157,8 @@ void loop_run_ended(struct loop *l, struct slot *s)
         r.status = RECORD_FAILED;
         r.interrupted = end->stopped || (end->lost && tiers == 0);
         r.exit_code = end->lost ? 1 : end->exit_code;
-        add_words(&r, s);
     }
+    add_words(&r, s);
     close_run(l, s, &r);
 }
 
@@ -175,6 +174,6 @@ void loop_run_noted(struct loop *l, struct slot *s)
 {
     struct record r = loop_record_new(RECORD_COMPLETED, s->job.id, s->run_id, loop_time().wall_ms);
     if (s->job.text != NULL)
-        strlist_add(&r.warnings, s->job.text);
+        r.message = mem_strdup(s->job.text);
     close_run(l, s, &r);
 }

@@ -197,7 +197,7 @@ static void take(struct loop *l, struct job_list *jobs, struct jobs_report *repo
              count_enabled(&f->jobs));
     l->beat_now = true;
     if (l->scheduler != NULL && changed)
-        loop_set_jobs(l, NULL, 0);
+        scheduler_set_jobs(l->scheduler, &f->jobs, NULL, 0, loop_time());
 }
 
 static void complain(struct loop *l, const struct err *err)
@@ -212,6 +212,7 @@ static void complain(struct loop *l, const struct err *err)
         text = mem_printf("%s; the %zu jobs that were known go on", err->message, f->jobs.count);
     loop_say_once(&f->file_said, LOG_LEVEL_WARNING, text);
     free(text);
+    l->beat_now = l->beat_now || err->code == ERR_NOT_FOUND; /* has more gone than this file? */
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)

@@ -34,8 +34,7 @@ struct slot {
     enum scheduler_reason reason;
     int64_t due_ms, began_ms; /* wall */
     unsigned attempt;
-    bool left_over; /* an earlier daemon started it; the scheduler does not know the job until it has ended */
-    struct scheduler_memory memory; /* left over: what the scheduler gets then; its ID is the job's */
+    bool left_over; /* an earlier daemon started it */
 };
 
 /* --- a conversation --- */
@@ -107,23 +106,23 @@ struct loop {
     struct loop_options options;
     struct scheduler *scheduler;
     struct memory_file *memory;
-    struct said memory_said, heartbeat_said;
+    struct said memory_said, heartbeat_said, lock_said;
     struct slot slots[LOOP_JOBS_AT_ONCE];
     size_t running;
     struct records_waiting waiting;
-    uint64_t waiting_ns;      /* when to try again to write them */
-    struct strlist ask_later; /* jobs that follow runs which were good before the scheduler was there */
+    uint64_t waiting_ns; /* when to try again to write them */
     struct jobs_watch file;
     struct state_changes changes;
     struct outbox_watch outbox;
     struct notifier *notifier;
     struct client clients[LOOP_CLIENTS];
     uint64_t deaf_until_ns; /* nobody can be let in before */
+    struct stat listens_at; /* the socket's name */
     int listen_fd, timer_fd, clock_fd;
     int64_t started_ms;
     uint64_t alive_ns, beat_ns, status_ns; /* when to tell the service manager, daemon.json, `systemctl status` */
-    bool stopping, memory_changed, beat_now;
-    uint64_t memory_again_ns; /* it could not be written: not before */
+    bool stopping, beat_now;
+    uint64_t memory_again_ns; /* it could not be written: not before; 0: it could */
     unsigned stop_signals;
     uint64_t stop_end_ns;         /* stopping: when to give up */
     struct scheduler_time before; /* the clocks at the last look */
@@ -158,6 +157,7 @@ struct record loop_record_new(enum record_status status, const char *job, const 
 void loop_start_due(struct loop *l);
 /* Reads from running jobs and deals with those that have ended. */
 void loop_pump_jobs(struct loop *l);
+/* Cheap when nothing changed. */
 void loop_save_memory(struct loop *l);
 struct slot *loop_free_slot(struct loop *l);
 const struct slot *loop_slot_of(const struct loop *l, const char *id); /* NULL: it does not run */
@@ -169,14 +169,9 @@ void loop_run_ended(struct loop *l, struct slot *s);
 void loop_run_failed(struct loop *l, struct slot *s, const struct err *err);
 void loop_run_noted(struct loop *l, struct slot *s);
 
-/* loop_resume.c: what an earlier daemon left: changes the memory accordingly before the scheduler gets it, adopts runs
- * that still go on. */
+/* loop_resume.c: the scheduler gets its first jobs and the memory, corrected by what an earlier daemon left behind;
+ * runs that still go on are watched. */
 void loop_resume(struct loop *l, struct memory_list *memory);
-/* A run that was left over has ended: the scheduler gets to know its job. */
-void loop_left_over_ended(struct loop *l, struct slot *s, enum job_status status);
-/* scheduler_set_jobs(): all jobs but those whose left over run still goes on. */
-void loop_set_jobs(struct loop *l, const struct scheduler_memory *memory, size_t count);
-void loop_ask_later(struct loop *l);
 
 /* loop_file.c */
 void loop_file_open(struct loop *l);
@@ -198,6 +193,8 @@ void loop_state_release(struct loop *l);
 
 /* loop_control.c */
 int loop_control_open(struct loop *l, struct err *err);
+/* Makes it again when somebody removed it. */
+void loop_control_keep(struct loop *l);
 void loop_control_close(struct loop *l);
 size_t loop_control_fds(const struct loop *l, struct pollfd *out);
 void loop_control_pump(struct loop *l);

@@ -39,10 +39,10 @@ void loop_save_memory(struct loop *l)
 {
     struct err err = {0};
     uint64_t now = os_monotonic_ns();
-    if (!l->memory_changed || now < l->memory_again_ns)
+    if (now < l->memory_again_ns)
         return;
     if (memory_save(l->memory, l->scheduler, &err) == 0) {
-        l->memory_changed = false;
+        l->memory_again_ns = 0;
         if (loop_said_well(&l->memory_said))
             loop_say(LOG_LEVEL_INFO, "what is remembered of jobs is written again");
         return;
@@ -63,10 +63,9 @@ static void report_missed(struct loop *l, const struct scheduler_missed *m)
                      : mem_printf("missed %llu times from %s to %s: %s", (unsigned long long)m->count,
                                   loop_time_text(m->first_ms, first), loop_time_text(m->last_ms, last), m->why);
     struct record r = loop_record_new(RECORD_SKIPPED, m->id, NULL, loop_time().wall_ms);
-    strlist_add(&r.warnings, text);
-    loop_record(l, &r);
     loop_say(LOG_LEVEL_WARNING, "job '%s' %s", m->id, text);
-    free(text);
+    r.message = text;
+    loop_record(l, &r);
 }
 
 /* --- starting --- */
@@ -97,7 +96,6 @@ static void take_start(struct loop *l, const struct scheduler_start *start)
     job_copy(&s->job, start->job);
     make_run_id(s->run_id);
     l->running++;
-    l->memory_changed = true;
 }
 
 static char *describe(const struct slot *s)
@@ -189,10 +187,8 @@ void loop_start_due(struct loop *l)
             take_start(l, &due);
             any = true;
         }
-        while (scheduler_next_missed(l->scheduler, &missed)) {
+        while (scheduler_next_missed(l->scheduler, &missed))
             report_missed(l, &missed);
-            l->memory_changed = true;
-        }
         loop_save_memory(l);
         for (size_t i = 0; i < LOOP_JOBS_AT_ONCE; i++)
             if (l->slots[i].fresh)

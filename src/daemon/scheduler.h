@@ -9,12 +9,13 @@
  * A due time is started once, or reported as missed once: when the job still runs, may not be caught up, or when
  * several due times passed while nobody looked (one run, of the last of them, makes up for all; the others are missed).
  *
- *   every, anchored   due at anchor + n × interval.
- *   every, else       due an interval after it was put in, then an interval after the last time it was due (after its
- *                     start, when that was more than 30 s late). There is one such time only, however long nobody
- * looks. cron              as schedule_next(). at                due once, ever: when it passed while nobody was there
- * it is made up for. One that was past already when it was put in, changed or enabled is reported as missed; but when
- * updatedAtMs, or createdAtMs, says that it was put in before its time, it counts as seen since then.
+ *   - every, with an anchor: at anchor + n × interval.
+ *   - every, else: an interval after it was put in, then an interval after the last time it was due (after its start,
+ *     when that was more than 30 s late). There is one such time only, however long nobody looks.
+ *   - cron: as schedule_next() says.
+ *   - at: once, ever; when it passed while nobody was there it is made up for. One that was past already when it was
+ *     put in, changed or enabled is reported as missed; but when updatedAtMs, or createdAtMs, says that it was put in
+ *     before its time, it counts as seen since then.
  *
  * A job counts from the moment it is first seen, is enabled again, or asks for other times than before. A disabled one
  * has no due times. One that is removed and put back counts from then, but what was handled is not due again.
@@ -75,7 +76,8 @@ struct scheduler_memory {
     int64_t asked_ms;      /* since when a run is asked for, or chained, that did not start yet; 0: none */
     unsigned depth;        /* how many runs are chained before that one, or before the one that runs; 0: none */
     bool running;          /* it was running when this was written */
-    bool adopted;          /* given by the caller, never persisted: that run goes on, scheduler_ended() will tell */
+    bool adopted;          /* given by the caller, never persisted: that run goes on, scheduler_ended() will tell. A
+                            * caller that knows of the run alone leaves schedule and first_seen_ms 0 */
 };
 /* Replaces the set of jobs (of two with one ID the first counts); a running one that is gone runs on. `memory`: for
  * jobs that it does not know yet (count may be 0): what memory_open() read, at the first call; entries of jobs that are

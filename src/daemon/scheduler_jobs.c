@@ -81,7 +81,8 @@ static void count_from_now(struct entry *e, struct scheduler_time now)
 static void take_over_state(struct entry *e, bool at_start, struct scheduler_time now)
 {
     const struct job *j = &e->job;
-    int64_t put_in = j->updated_ms != 0 ? j->updated_ms : j->created_ms, ran = j->last_run_ms;
+    int64_t put_in = j->updated_ms != 0 ? j->updated_ms : j->created_ms;
+    int64_t ran = j->last_run_ms > e->memory.last_run_ms ? j->last_run_ms : e->memory.last_run_ms;
     if (j->schedule.kind == SCHEDULE_AT) {
         if (ran >= j->schedule.at_ms)
             e->memory.handled_ms = j->schedule.at_ms;
@@ -133,6 +134,8 @@ static void forget_plans(struct scheduler *s, struct entry *e)
 static void update(struct scheduler *s, struct entry *e, const struct job *job, struct scheduler_time now)
 {
     bool was_present = e->present;
+    /* The caller knows of a run, and nothing else: it found that in the log. */
+    bool run_only = e->remembered && e->memory.schedule == 0 && e->memory.first_seen_ms == 0 && e->memory.running;
     take_job(e, job);
     bool same = e->memory.schedule == schedule_fingerprint(&e->job);
     if (e->remembered && same) {
@@ -143,6 +146,8 @@ static void update(struct scheduler *s, struct entry *e, const struct job *job, 
         else if (!e->job.enabled)
             forget_retry(e);
         count_from_now(e, now);
+        if (run_only)
+            take_over_state(e, !s->has_set, now);
     }
     e->remembered = false;
 }

@@ -331,10 +331,3 @@ int confirm_snapshots(struct repo *r, struct lock *lock, const struct id *snapsh
     release_stored(&stored);
     return rc;
 }
-
-int confirm_snapshot(struct repo *r, struct lock *lock, const struct id *snapshot, uint64_t read_bytes_max,
-                     const struct check_reporter *reporter, struct engine_progress *progress,
-                     struct confirm_result *out, struct err *err)
-{
-    return confirm_snapshots(r, lock, snapshot, 1, read_bytes_max, reporter, progress, out, err);
-}

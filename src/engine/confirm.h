@@ -23,20 +23,14 @@ struct confirm_result {
 };
 
 /*
- * r: open. The index is loaded anew, as it is stored now. lock, reporter (and each function of it) and progress may be
+ * Several snapshots, in order, until one is not right; out has the sums. r: open. The index is loaded anew, as it is
+ * stored now, and the list of packs, once for all; no pack is read twice. read_bytes_max is each snapshot's for what is
+ * new in it, and all snapshots' together for the rest. lock, reporter (and each function of it) and progress may be
  * NULL. The reporter hears of each problem, and then of the paths that it touches.
  *
  * 0: everything that was looked at is right. -1 with ERR_CORRUPT: something is wrong or cannot be read; the message is
  * the first problem, and how many more there are. -1 with another code: it could not be carried through (ERR_NOT_FOUND:
  * no such snapshot; ERR_IO …: the store cannot be listed now), which says nothing about the snapshot.
- */
-int confirm_snapshot(struct repo *r, struct lock *lock, const struct id *snapshot, uint64_t read_bytes_max,
-                     const struct check_reporter *reporter, struct engine_progress *progress,
-                     struct confirm_result *out, struct err *err);
-/*
- * The same for several, in order, until one is not right; out has the sums. The index and the list of packs are loaded
- * once, and no pack is read twice. read_bytes_max is each snapshot's for what is new in it, and all snapshots' together
- * for the rest.
  */
 int confirm_snapshots(struct repo *r, struct lock *lock, const struct id *snapshots, size_t count,
                       uint64_t read_bytes_max, const struct check_reporter *reporter, struct engine_progress *progress,

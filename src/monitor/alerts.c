@@ -20,6 +20,7 @@ struct update {
     struct alert_rows rows;
     const struct plan_alerts *settings;
     int64_t now_ms;
+    bool destination_away;  /* one of them is not ready */
     struct alert_list told; /* to be told */
     struct err *err;
 };
@@ -149,6 +150,7 @@ static void take_finding(struct update *u, const struct finding *f)
 {
     struct alert_row *r = alert_rows_find(&u->rows, f->rule, f->subject);
     bool bad = f->level >= ALERT_WARNING;
+    u->destination_away = u->destination_away || (bad && strcmp(f->rule, "destination") == 0);
     if (r == NULL && bad)
         r = alert_rows_add(&u->rows, f->rule, f->subject);
     if (r == NULL)
@@ -161,11 +163,27 @@ static void take_finding(struct update *u, const struct finding *f)
         close_alert(u, r, f->text);
 }
 
+/* While a destination is away, what it causes is not spoken of (rules.h): these are not looked at, and not forgotten.
+ */
+static bool may_be_folded(const struct update *u, const struct alert_row *r)
+{
+    static const char *const RULES[] = {"run-failed", "late", "upload-failed"};
+    for (size_t i = 0; u->destination_away && i < sizeof RULES / sizeof *RULES; i++)
+        if (strcmp(r->rule, RULES[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Everything that no rule looked at now. What nobody looks at any more would stay open for ever. */
 static void forget(struct update *u)
 {
     for (size_t i = 0; i < u->rows.count; i++) {
         struct alert_row *r = &u->rows.items[i];
+        if (may_be_folded(u, r)) {
+            r->unseen = 0;
+            r->seen_ms = u->now_ms;
+            continue;
+        }
         r->unseen++;
         if (r->seen_ms > u->now_ms)
             r->seen_ms = u->now_ms;

@@ -4,47 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "monitor/channel_kinds.h"
-#include "os/process.h"
+#include "os/clock.h"
 #include "plan/secret.h"
 
 static const char TELEGRAM_API[] = "https://api.telegram.org";
 
-/* secret_fetch() gives a command a minute, and the terminal to ask on; nobody sits there when alerts are sent, and
- * the run that waits for it shall end. */
-static int fetch_by_command(const struct strlist *command, uint64_t timeout_ms, char **out, struct err *err)
+/* All of it together has the channel's time: the run that waits for it shall end. */
+uint64_t channel_left_ms(const struct delivery *d)
 {
-    static const char BLANKS[] = " \t\r\n\v\f";
-    struct buf text;
-    char **argv = mem_array(NULL, command->count + 1, sizeof *argv);
-    memcpy(argv, command->items, command->count * sizeof *argv);
-    argv[command->count] = NULL;
-    buf_init(&text, SECRET_MAX_BYTES);
-    buf_reserve(&text, SECRET_MAX_BYTES); /* once, so that no copy is left behind by growing */
-    struct process_options options = {.argv = argv, .no_terminal = true, .timeout_ms = timeout_ms};
-    int rc = process_run(&options, &text, err);
-    const char *start = buf_cstr(&text) + strspn(buf_cstr(&text), BLANKS);
-    size_t len = strlen(start);
-    while (len > 0 && strchr(BLANKS, start[len - 1]) != NULL)
-        len--;
-    if (rc == 0 && len == 0)
-        rc = err_set(err, ERR_USAGE, "the secret from command '%s' is empty", argv[0]);
-    if (rc == 0)
-        *out = mem_strndup(start, len);
-    mem_wipe(text.data, text.cap);
-    buf_release(&text);
-    free(argv);
-    return rc;
+    uint64_t now_ns = os_monotonic_ns(), ms = now_ns < d->end_ns ? (d->end_ns - now_ns) / 1000000 : 0;
+    return ms > 0 ? ms : 1;
 }
 
 static int fetch(const struct delivery *d, const struct secret *s, char **out, struct err *err)
 {
     *out = NULL;
-    if (s->kind == SECRET_COMMAND && s->command.count > 0)
-        return fetch_by_command(&s->command, d->timeout_ms, out, err);
-    return s->kind == SECRET_NONE ? 0 : secret_fetch(s, out, err);
+    return s->kind == SECRET_NONE ? 0 : secret_fetch_within(s, channel_left_ms(d), out, err);
 }
 
 static int fetch_secrets(struct delivery *d, struct err *err)
@@ -89,7 +66,8 @@ int channel_send(const struct plan_channel *c, const struct message *m, struct c
     struct delivery d = {.channel = c,
                          .message = m,
                          .answer = answer,
-                         .timeout_ms = c->timeout_ms > 0 ? c->timeout_ms : CHANNEL_TIMEOUT_MS};
+                         .end_ns = os_monotonic_ns() +
+                                   (c->timeout_ms > 0 ? c->timeout_ms : CHANNEL_TIMEOUT_MS) * UINT64_C(1000000)};
     *answer = (struct channel_answer){0};
     bool ping = m->kind == MESSAGE_PING || m->kind == MESSAGE_TEST;
     int rc = -1;

@@ -18,7 +18,7 @@ struct channel_answer {
     char text[256];          /* what it said, for `alerts test` */
 };
 
-/* Sends it now, within the channel's timeout (fetching a secret by a command may take as long once more). Any thread.
+/* Sends it now, within the channel's timeout, commands that fetch its secrets included. Any thread.
  * 0: it was taken; answer.text says how. -1: "channel 'ops': …"; answer is filled in, too. A ping channel takes
  * messages of kind PING and TEST only, others only those that are no PING: ERR_USAGE. A TEST never makes a monitor
  * believe that a backup succeeded. */

@@ -79,7 +79,7 @@ int channel_send_command(struct delivery *d, struct err *err)
                                       .with_stdin = true,
                                       .stdin_fd = fd,
                                       .no_terminal = true,
-                                      .timeout_ms = d->timeout_ms};
+                                      .timeout_ms = channel_left_ms(d)};
     int rc = process_run(&options, NULL, err);
     if (rc == 0)
         channel_say(d, "the command has taken it");

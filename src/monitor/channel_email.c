@@ -56,7 +56,7 @@ static int send_mail(struct delivery *d, const char *from, const char *text, str
                              .to = &to,
                              .text = text,
                              .ca_file = c->ca_file,
-                             .timeout_ms = d->timeout_ms};
+                             .timeout_ms = channel_left_ms(d)};
     int rc = smtp_send(&mail, &said, err);
     d->answer->hopeless = said.hopeless;
     if (rc == 0 && said.missed > 0) {

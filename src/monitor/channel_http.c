@@ -7,7 +7,7 @@
 #include "monitor/channel_kinds.h"
 #include "monitor/message_text.h"
 
-enum { SECRET_MIN_BYTES = 6, SAID_BYTES = 160, NOT_SHOWN_MAX_BYTES = 8 << 10 };
+enum { SAID_BYTES = 160, NOT_SHOWN_MAX_BYTES = 8 << 10 };
 
 /* --- addresses --- */
 
@@ -21,38 +21,7 @@ char *channel_url(const char *url, const char *path, const char *query)
                       (int)old_query, url + base + 1, old_query > 0 && *query != '\0' ? "&" : "", query);
 }
 
-/* --- what must not be shown --- */
-
-static void blot(char *text, const char *secret, size_t len)
-{
-    for (char *at = text; len >= SECRET_MIN_BYTES && (at = memmem(at, strlen(at), secret, len)) != NULL; at += len)
-        memset(at, '*', len);
-}
-
-/* Every part of the path and the query, and what stands before the host, may be a token: servers quote what was asked
- * for. */
-static void blot_url(char *text, const char *url)
-{
-    const char *scheme = strstr(url, "://"), *rest = scheme != NULL ? scheme + 3 : url;
-    size_t authority = strcspn(rest, "/?#");
-    const char *at = memchr(rest, '@', authority);
-    if (at != NULL)
-        blot(text, rest, (size_t)(at - rest));
-    for (const char *p = rest + authority; *p != '\0';) {
-        p += strspn(p, "/?#&=");
-        size_t len = strcspn(p, "/?#&=");
-        blot(text, p, len);
-        p += len;
-    }
-}
-
-void channel_redact(const struct delivery *d, char *text)
-{
-    if (d->token != NULL)
-        blot(text, d->token, strlen(d->token));
-    if (d->url != NULL)
-        blot_url(text, d->url);
-}
+/* --- what it said --- */
 
 void channel_say(struct delivery *d, const char *text)
 {
@@ -81,7 +50,7 @@ int channel_http(struct delivery *d, const struct channel_request *q, struct htt
                                    .body = q->body,
                                    .body_len = q->body != NULL ? strlen(q->body) : 0,
                                    .ca_file = d->channel->ca_file,
-                                   .timeout_ms = d->timeout_ms};
+                                   .timeout_ms = channel_left_ms(d)};
     int rc = http_do(&request, r, err);
     free(type);
     if (rc == 0)

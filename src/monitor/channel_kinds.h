@@ -12,7 +12,7 @@ struct delivery {
     struct channel_answer *answer;
     char *url, *token; /* NULL: there is none */
     char shown[256];   /* the address, as it may be shown */
-    uint64_t timeout_ms;
+    uint64_t end_ns;   /* os_monotonic_ns(): until then, the fetching of secrets included */
 };
 
 /* One a kind. Errors need not name the channel. */
@@ -23,6 +23,9 @@ int channel_send_ping(struct delivery *d, struct err *err);
 int channel_send_openclaw(struct delivery *d, struct err *err);
 int channel_send_command(struct delivery *d, struct err *err);
 int channel_send_syslog(struct delivery *d, struct err *err);
+
+/* At least 1. */
+uint64_t channel_left_ms(const struct delivery *d);
 
 /* --- channel_http.c --- */
 
@@ -43,5 +46,5 @@ void channel_say(struct delivery *d, const char *text);
 /* URL of an address with `path` appended to its path, and `query` to its query (either may be ""). The caller wipes
  * it. */
 char *channel_url(const char *url, const char *path, const char *query);
-/* Overwrites what is secret of the address and the token in text with '*'. */
+/* channel_redact.c: overwrites what is secret of the address and the token in text with '*'. */
 void channel_redact(const struct delivery *d, char *text);

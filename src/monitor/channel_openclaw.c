@@ -21,7 +21,7 @@ static int by_command(struct delivery *d, struct err *err)
     char name[] = "openclaw", message[] = "message", send[] = "send", o_channel[] = "--channel",
          o_target[] = "--target", o_message[] = "--message";
     char *argv[] = {name, message, send, o_channel, channel, o_target, target, o_message, text, NULL};
-    struct process_options options = {.argv = argv, .no_terminal = true, .timeout_ms = d->timeout_ms};
+    struct process_options options = {.argv = argv, .no_terminal = true, .timeout_ms = channel_left_ms(d)};
     int rc = process_run(&options, NULL, err);
     if (rc == 0)
         channel_say(d, "openclaw has sent it");

@@ -13,6 +13,7 @@ struct fact_tier {
     const struct plan_tier *tier;
     const struct record_list *records; /* NULL: they could not be read, and no rule says anything of its runs */
     bool running;                      /* now: its STARTED without an end is no accident */
+    bool retrying;                     /* its last run failed, and who made it is about to try again, or does so now */
     int64_t next_ms;                   /* when it is due next, counted from its last run; 0: only when named */
     /* From then on no success is an alert: interval and late_percent for `every`; for cron and at, when the due time
      * after the last success (fact_last_success_ms(); without one: watched_since_ms) and a quarter of the time between
@@ -28,6 +29,7 @@ int64_t fact_last_success_ms(const struct record_list *l);
 struct fact_destination {
     const struct plan_destination *destination;
     bool ready;          /* false: `problem` says why */
+    bool unknown;        /* it did not answer in the short time that there was: only what runs say of it counts */
     const char *problem; /* complete, for people */
     bool space_known;
     uint64_t free_bytes, total_bytes;
@@ -62,8 +64,8 @@ struct facts {
     int64_t proof_ms;         /* the last restore proof; 0: there never was one */
     int64_t watched_since_ms; /* the first record or the installation: nothing is overdue that had no time yet; 0:
                                  unknown */
-    int64_t awake_since_ms;   /* when this machine was started; 0: unknown. What fell due while it was off is not late
-                               * before there was time to make up for it */
+    int64_t awake_since_ms;   /* when this machine was started, or was first seen awake after a sleep; 0: unknown. What
+                               * fell due before is not late until there was time to make up for it */
     /* Hysteresis: the level of the open alert of this rule and subject, ALERT_FINE (0): none is open. NULL: nobody
      * knows, as if none were. alerts_open_level() is one; ctx: the struct state. */
     enum alert_level (*is_open)(void *ctx, const char *rule, const char *subject);

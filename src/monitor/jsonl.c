@@ -94,7 +94,8 @@ static int read_last_lines(int fd, size_t lines, const struct jsonl_limits *limi
     return 0;
 }
 
-/* Under the file's lock. What cannot be cut now is cut another time. */
+/* Under the file's lock. What cannot be cut now is cut another time. A few long lines may pass the limit: they are not
+ * written again and again for nothing. */
 static void cut(int fd, const char *path, const struct jsonl_limits *limits)
 {
     struct stat st;
@@ -102,7 +103,7 @@ static void cut(int fd, const char *path, const struct jsonl_limits *limits)
         return;
     struct buf text;
     buf_init(&text, limits->read_bytes + 2);
-    if (read_last_lines(fd, limits->kept_lines, limits, &text) == 0)
+    if (read_last_lines(fd, limits->kept_lines, limits, &text) == 0 && text.len < (size_t)st.st_size)
         os_write_file_atomic(path, text.data, text.len, 0600, NULL);
     buf_release(&text);
 }

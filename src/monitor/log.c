@@ -142,6 +142,8 @@ static void append(const char *path, const char *line, size_t len)
 }
 
 static size_t format_line(char out[LINE_MAX_BYTES], enum log_level level, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static size_t format_line(char out[LINE_MAX_BYTES], enum log_level level, const char *format, va_list args)
 {
     struct timespec now = os_now();
     struct tm tm = {0};

@@ -1,19 +1,17 @@
-/* Record files. Invariant: a record's line is either wholly there or its last line is torn; the next append then begins
- * with a line break. */
 #include "monitor/record.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "monitor/jsonl.h"
 #include "monitor/record_internal.h"
 #include "os/file.h"
 
 enum { SPARE_BYTES = 64 << 10 };
+static const struct jsonl_limits LIMITS = {
+    .max_bytes = RECORD_FILE_MAX_BYTES, .kept_lines = RECORD_KEPT_LINES, .read_bytes = RECORD_READ_MAX_BYTES};
 
 /* --- memory --- */
 
@@ -40,6 +38,7 @@ void record_release(struct record *r)
     free(r->tier);
     free(r->run_id);
     free(r->error);
+    free(r->message);
     strlist_release(&r->warnings);
     strlist_release(&r->snapshots);
     *r = (struct record){0};
@@ -133,82 +132,6 @@ static bool give_up_spare(const char *state_dir)
     return there;
 }
 
-/* Opens the file and holds it alone: somebody else's rotation must not take it away between our open and our write. */
-static int open_locked(const char *path)
-{
-    for (;;) {
-        int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        struct stat ours, there;
-        if (fd < 0)
-            return -1;
-        while (flock(fd, LOCK_EX) != 0 && errno == EINTR)
-            ;
-        if (fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
-            ours.st_dev == there.st_dev)
-            return fd;
-        close(fd);
-    }
-}
-
-static bool ends_torn(int fd, off_t size)
-{
-    char last;
-    return size > 0 && os_pread_full(fd, &last, 1, size - 1) == 1 && last != '\n';
-}
-
-/* One write. What a full disk took only half of is cut off again. */
-static int append_line(int fd, const struct buf *line)
-{
-    struct stat st;
-    struct buf all;
-    if (fstat(fd, &st) != 0)
-        return -1;
-    buf_init(&all, line->len + 1);
-    if (ends_torn(fd, st.st_size))
-        buf_append_byte(&all, '\n');
-    buf_append(&all, line->data, line->len);
-    ssize_t n = write(fd, all.data, all.len);
-    int errnum = n < 0 ? errno : ENOSPC;
-    bool whole = n == (ssize_t)all.len;
-    if (!whole && n > 0 && ftruncate(fd, st.st_size) != 0)
-        errnum = errno;
-    buf_release(&all);
-    if (whole && fdatasync(fd) == 0)
-        return 0;
-    errno = whole ? errno : errnum;
-    return -1;
-}
-
-/* Under the file's lock. What cannot be rotated now is rotated another time. A few long lines may pass the limit: they
- * are not written again and again for nothing. */
-static void rotate(int fd, const char *path)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 || st.st_size <= RECORD_FILE_MAX_BYTES)
-        return;
-    struct buf text;
-    buf_init(&text, RECORD_READ_MAX_BYTES + 2);
-    if (record_read_tail(fd, &text) == 0) {
-        const char *all = buf_cstr(&text), *from = record_last_lines(all, text.len, RECORD_KEPT_LINES);
-        size_t len = text.len - (size_t)(from - all);
-        if (len < (size_t)st.st_size)
-            os_write_file_atomic(path, from, len, 0600, NULL);
-    }
-    buf_release(&text);
-}
-
-static int append(const char *path, const struct buf *line, struct err *err)
-{
-    int fd = open_locked(path);
-    if (fd < 0)
-        return err_errno(err, errno, "cannot open run log '%s'", path);
-    int rc = append_line(fd, line) == 0 ? 0 : err_errno(err, errno, "cannot write run log '%s'", path);
-    if (rc == 0)
-        rotate(fd, path);
-    close(fd);
-    return rc;
-}
-
 int record_append(const char *state_dir, const struct record *r, struct err *err)
 {
     char *dir = os_path_join(state_dir, "runs"), *path = record_path(state_dir, r->tier != NULL ? r->tier : "");
@@ -218,10 +141,10 @@ int record_append(const char *state_dir, const struct record *r, struct err *err
     record_encode(r, &line);
     int rc = os_make_dirs(dir, 0700, &this);
     if (rc == 0)
-        rc = append(path, &line, &this);
+        rc = jsonl_append(path, &line, &LIMITS, &this);
     if (rc != 0 && this.code == ERR_NO_SPACE && give_up_spare(state_dir)) {
         err_clear(&this);
-        rc = append(path, &line, &this);
+        rc = jsonl_append(path, &line, &LIMITS, &this);
     } else if (rc == 0) {
         keep_spare(state_dir);
     }

@@ -76,7 +76,8 @@ struct record {
     bool uploaded;    /* at least one destination has all of it */
     bool interrupted; /* FAILED: somebody asked it to stop; or it never ended, as the run after it found */
     char *error;      /* FAILED */
-    bool retry;       /* FAILED: trying again may help */
+    char *message; /* of a job: why a time was skipped; what an event says; the last line that a run wrote; or NULL */
+    bool retry;    /* FAILED: trying again may help */
     struct strlist warnings;
     struct strlist snapshots; /* IDs, or names of archives */
     struct record_source *sources;

@@ -10,7 +10,7 @@ static const char *const NAMES[] = {[RECORD_STARTED] = "started",
                                     [RECORD_COMPLETED] = "completed",
                                     [RECORD_FAILED] = "failed",
                                     [RECORD_SKIPPED] = "skipped"};
-enum { STATUS_COUNT = sizeof NAMES / sizeof *NAMES };
+enum { STATUS_COUNT = sizeof NAMES / sizeof *NAMES, RECORD_MESSAGE_MAX_BYTES = 16 << 10 };
 
 const char *record_status_name(enum record_status s)
 {
@@ -63,6 +63,18 @@ static void set_text(json_t *to, const char *key, const char *text)
 {
     if (text != NULL)
         json_object_set_new(to, key, any_string(text));
+}
+
+/* An event's text may be as long as anybody likes; a line may not. */
+static void set_message(json_t *to, const char *text)
+{
+    size_t len = text != NULL ? strlen(text) : 0;
+    if (len > RECORD_MESSAGE_MAX_BYTES)
+        for (len = RECORD_MESSAGE_MAX_BYTES; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+            len--;
+    char *cut = text != NULL ? mem_strndup(text, len) : NULL;
+    set_text(to, "message", cut);
+    free(cut);
 }
 
 static void set_number(json_t *to, const char *key, uint64_t n)
@@ -141,6 +153,7 @@ static void add_outcome(json_t *o, const struct record *r, enum detail detail)
     char duration[32];
     snprintf(duration, sizeof duration, "%llus", (unsigned long long)((r->duration_ms + 500) / 1000));
     set_text(o, "error", r->error);
+    set_message(o, r->message);
     if (r->status == RECORD_FAILED)
         set_text(o, "retry", r->retry ? "yes" : "no");
     set_true(o, "interrupted", r->interrupted);
@@ -321,6 +334,17 @@ static uint64_t get_bytes_processed(const json_t *o)
     return 0;
 }
 
+/* Before there was a member for it, what jobs had to say was their only warning. */
+static void get_message(const json_t *o, struct record *r)
+{
+    r->message = get_text(o, "message");
+    bool nothing_wrong = r->status == RECORD_SKIPPED || (r->status == RECORD_COMPLETED && r->exit_code == 0);
+    if (r->message != NULL || !r->job || !nothing_wrong || r->warnings.count != 1)
+        return;
+    r->message = mem_strdup(r->warnings.items[0]);
+    strlist_release(&r->warnings);
+}
+
 static void get_all(const json_t *o, struct record *r)
 {
     const char *retry = json_string_value(json_object_get(o, "retry"));
@@ -338,6 +362,7 @@ static void get_all(const json_t *o, struct record *r)
     r->error = get_text(o, "error");
     r->retry = retry != NULL && strcmp(retry, "yes") == 0;
     get_list(o, "warnings", &r->warnings);
+    get_message(o, r);
     get_list(o, "snapshots", &r->snapshots);
     get_sources(o, r);
     get_destinations(o, r);

@@ -189,6 +189,8 @@ const struct record *record_unended(const struct record_list *l)
 {
     for (size_t i = l->count; i-- > 0;) {
         const struct record *r = &l->items[i];
+        if (r->status == RECORD_SKIPPED && r->run_id == NULL)
+            continue; /* a job's time that came meanwhile */
         if (r->status != RECORD_STARTED)
             return NULL; /* runs of a tier do not overlap: whatever began before this one is over */
         if (r->run_id != NULL)

@@ -11,7 +11,7 @@
 const char *const RULE_NAMES[] = {"run-failed",    "run-incomplete", "late",        "never-ended", "records-broken",
                                   "upload-failed", "destination",    "space",       "slow",        "growth",
                                   "shrink",        "push-failed",    "dump-failed", "scheduler",   "skew",
-                                  "proof",         "state",          NULL};
+                                  "proof",         "absent",         "state",       NULL};
 
 /* --- the facts --- */
 
@@ -57,15 +57,59 @@ long rules_last_completed(const struct record_list *l)
     return -1;
 }
 
+static bool is_away(const struct facts *f, const char *destination)
+{
+    for (size_t i = 0; i < f->destination_count; i++) {
+        const struct fact_destination *d = &f->destinations[i];
+        if (strcmp(d->destination->name, destination) == 0)
+            return !d->ready && !d->unknown;
+    }
+    return false;
+}
+
+bool rules_cut_off(const struct facts *f, const struct plan_tier *t)
+{
+    for (size_t i = 0; i < t->to.count; i++)
+        if (!is_away(f, t->to.items[i]))
+            return false;
+    return t->to.count > 0;
+}
+
 /* --- what is usual --- */
 
+/* It read all that it was to read, but for entries that it may not: what it lacks else is a destination. */
+static bool is_whole(const struct record *r)
+{
+    bool whole = r->status == RECORD_COMPLETED && r->exit_code <= 3;
+    for (size_t i = 0; whole && i < r->source_count; i++)
+        whole = r->sources[i].status != RECORD_FAILED;
+    return whole;
+}
+
+static bool is_good(const struct record *r)
+{
+    return r->status == RECORD_COMPLETED && r->exit_code == 0;
+}
+
+/* Those that fit among the last completed ones. */
+static size_t runs_before(const struct record_list *l, size_t before, bool (*fits)(const struct record *),
+                          const struct record *out[USUAL_RUNS])
+{
+    size_t count = 0, seen = 0;
+    for (size_t i = before; i-- > 0 && count < USUAL_RUNS && seen < 2 * USUAL_RUNS;) {
+        seen += l->items[i].status == RECORD_COMPLETED;
+        if (fits(&l->items[i]))
+            out[count++] = &l->items[i];
+    }
+    return count;
+}
+
+/* Where a file that nobody may read, or a drive that is mostly away, makes every run an incomplete one, these are what
+ * there is to measure by. */
 size_t rules_good_before(const struct record_list *l, size_t before, const struct record *out[USUAL_RUNS])
 {
-    size_t count = 0;
-    for (size_t i = before; i-- > 0 && count < USUAL_RUNS;)
-        if (rules_good(&l->items[i]))
-            out[count++] = &l->items[i];
-    return count;
+    size_t count = runs_before(l, before, is_good, out);
+    return count >= USUAL_MIN_RUNS ? count : runs_before(l, before, is_whole, out);
 }
 
 static int ascending(const void *a, const void *b)

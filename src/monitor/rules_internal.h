@@ -9,6 +9,11 @@ void rules_sizes(const struct facts *f, struct finding_list *out);    /* growth,
 void rules_storage(const struct facts *f, struct finding_list *out);  /* upload-failed, destination, space */
 void rules_services(const struct facts *f, struct finding_list *out); /* dump-failed, scheduler, skew, proof */
 
+/* Every destination that the tier's runs go to is not ready: that its runs fail, or do not come, is told there. */
+bool rules_cut_off(const struct facts *f, const struct plan_tier *t);
+/* Is the last run of the tier one that run-failed tells of? */
+bool rules_tells_failure(const struct fact_tier *t, const struct record *last);
+
 enum alert_level rules_open(const struct facts *f, const char *rule, const char *subject);
 /* The command to type. */
 void rules_command(struct finding *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -20,21 +25,14 @@ int64_t rules_time_ms(const struct record *r);
 const struct record *rules_last_end(const struct record_list *l);
 /* Index of the newest that completed, with exit code 3 at worst; -1: none. */
 long rules_last_completed(const struct record_list *l);
-static inline bool rules_good(const struct record *r)
-{
-    return r->status == RECORD_COMPLETED && r->exit_code == 0;
-}
-
 enum { USUAL_RUNS = 20, USUAL_MIN_RUNS = 5 };
 typedef uint64_t rules_number(const struct record *r);
-/* The last good runs before items[before], the newest first, at most USUAL_RUNS. */
+/* The last good runs before items[before], the newest first, at most USUAL_RUNS; where these are too few to tell what
+ * is usual, also those with exit code 3 that read all of their sources. */
 size_t rules_good_before(const struct record_list *l, size_t before, const struct record *out[USUAL_RUNS]);
 /* Their median; false: too few. */
 bool rules_median(const struct record *const *runs, size_t count, rules_number *number, uint64_t *out);
 
-enum { RULES_TEXT_BYTES = 64 };
-/* "1.2 GB" */
-const char *rules_bytes(uint64_t bytes, char out[RULES_TEXT_BYTES]);
 /* "3h 10m": minutes below two days, hours below a week, then days. */
 const char *rules_duration(int64_t ms, char out[RULES_TEXT_BYTES]);
 /* "3h 10m ago (2026-02-04 06:02)", "for 3h 10m (since 2026-02-04 06:02)" */

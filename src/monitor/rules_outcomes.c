@@ -3,6 +3,8 @@
 #include <string.h>
 #include "monitor/rules_internal.h"
 
+static const int64_t ABSENT_MS = 14 * 24 * 3600 * 1000LL;
+
 /* How many runs failed one after the other, up to the newest, and when the first of them did. */
 static size_t failures_in_a_row(const struct record_list *l, int64_t *since_ms_out)
 {
@@ -19,9 +21,22 @@ static size_t failures_in_a_row(const struct record_list *l, int64_t *since_ms_o
     return count;
 }
 
-static void run_failed(const struct facts *f, const struct plan_tier *t, const struct record_list *l,
-                       const struct record *last, struct finding_list *out)
+/* Not told yet: the run that has just failed goes on, or the one that was killed is being made up for. */
+static bool may_still_succeed(const struct fact_tier *t, const struct record *last)
 {
+    return t->retrying || (last->interrupted && t->running);
+}
+
+bool rules_tells_failure(const struct fact_tier *t, const struct record *last)
+{
+    return !t->tier->disabled && last->status == RECORD_FAILED && !may_still_succeed(t, last);
+}
+
+static void run_failed(const struct facts *f, const struct fact_tier *tier, const struct record *last,
+                       struct finding_list *out)
+{
+    const struct plan_tier *t = tier->tier;
+    const struct record_list *l = tier->records;
     int64_t since_ms = rules_time_ms(last);
     const char *why = last->error != NULL ? last->error : "its record does not say why";
     char when[RULES_TEXT_BYTES];
@@ -30,6 +45,8 @@ static void run_failed(const struct facts *f, const struct plan_tier *t, const s
                     t->disabled ? "%s is disabled" : "the last run of %s went well", t->name);
         return;
     }
+    if (!rules_tells_failure(tier, last) || rules_cut_off(f, t))
+        return;
     size_t count = failures_in_a_row(l, &since_ms);
     struct finding *found;
     if (count > 1)
@@ -118,6 +135,47 @@ static void pushes(const struct facts *f, const struct plan_tier *t, const struc
     }
 }
 
+/* --- databases that are not there any more (when: running) --- */
+
+/* When something of it was last backed up; 0: never, as far back as records go. */
+static int64_t last_there_ms(const struct record_list *l, const char *source)
+{
+    for (size_t i = l->count; i-- > 0;)
+        for (size_t k = 0; k < l->items[i].source_count; k++) {
+            const struct record_source *s = &l->items[i].sources[k];
+            if (s->status == RECORD_COMPLETED && strcmp(s->name, source) == 0)
+                return rules_time_ms(&l->items[i]);
+        }
+    return 0;
+}
+
+/* That one does not run now and then is what `when: running` is for; one that does not come back may be forgotten. What
+ * never ran is nobody's loss. */
+static void absent(const struct facts *f, const struct fact_tier *t, const struct record *last,
+                   struct finding_list *out)
+{
+    char when[RULES_TEXT_BYTES] = "long ago";
+    for (size_t i = 0; i < last->source_count; i++) {
+        const char *name = last->sources[i].name;
+        bool there = last->sources[i].status == RECORD_COMPLETED, open = rules_open(f, "absent", name) != ALERT_FINE;
+        if (last->sources[i].status == RECORD_FAILED || t->tier->when != PLAN_RUNNING || (there && !open))
+            continue;
+        int64_t there_ms = last_there_ms(t->records, name);
+        if (t->tier->disabled || there || (there_ms == 0 ? !open : rules_time_ms(last) - there_ms < ABSENT_MS)) {
+            finding_add(out, "absent", name, ALERT_FINE, "%s is backed up when it runs", name);
+            continue;
+        }
+        if (there_ms != 0)
+            rules_ago(there_ms, f->now_ms, when);
+        struct finding *found = finding_add(out, "absent", name, ALERT_WARNING,
+                                            "%s was last backed up %s and has not been running since: start it, or "
+                                            "take it out of the plan",
+                                            name, when);
+        found->since_ms = there_ms;
+        rules_command(found, "clawback alerts silence absent '%s' --for 90d", name);
+    }
+}
+
 void rules_outcomes(const struct facts *f, struct finding_list *out)
 {
     for (size_t i = 0; i < f->tier_count; i++) {
@@ -125,8 +183,9 @@ void rules_outcomes(const struct facts *f, struct finding_list *out)
         const struct record *last = l != NULL ? rules_last_end(l) : NULL;
         if (last == NULL)
             continue;
-        run_failed(f, f->tiers[i].tier, l, last, out);
+        run_failed(f, &f->tiers[i], last, out);
         run_incomplete(f, f->tiers[i].tier, last, out);
         pushes(f, f->tiers[i].tier, last, out);
+        absent(f, &f->tiers[i], last, out);
     }
 }

@@ -50,7 +50,9 @@ static void schedulers(const struct facts *f, struct finding_list *out)
         struct finding *found = finding_add(out, "scheduler", "", ALERT_WARNING,
                                             all ? "nothing will start the next run: %s" : "%s", text_of(first));
         found->details = others.len > 0 ? mem_strdup(buf_cstr(&others)) : NULL;
-        rules_command(found, "clawback schedule status");
+        /* As run/installed.h names it when there is nothing whose state could be shown. */
+        bool none = strcmp(first->subject, "schedule") == 0;
+        rules_command(found, none ? "clawback schedule install" : "clawback schedule status");
     }
     buf_release(&others);
 }

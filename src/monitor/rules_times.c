@@ -3,18 +3,47 @@
 #include <string.h>
 #include "monitor/rules_internal.h"
 
-static const int64_t MINUTE_MS = 60 * 1000, CATCH_UP_MS = 30 * 60 * 1000, WEEK_MS = 7 * 24 * 3600 * 1000LL;
+static const int64_t MINUTE_MS = 60 * 1000, CATCH_UP_MS = 30 * 60 * 1000, DAY_MS = 24 * 3600 * 1000LL,
+                     WEEK_MS = 7 * DAY_MS;
 
 /* --- late --- */
 
-/* One that is under way has as long as there was from the last success on, counted from its beginning. One that fell
- * due while the machine was off has a little while from its start on, since it is made up for then. */
+static int64_t longer(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Is `other` under way, and has been for no longer than there was from this tier's last success on? A tier's very first
+ * run, which has everything to store, may take a day. */
+static bool is_waited_for(const struct facts *f, const struct fact_tier *other, int64_t allowed_ms)
+{
+    int64_t began_ms = other->running && other->records != NULL ? record_last_started_ms(other->records) : 0;
+    int64_t may_take_ms =
+        began_ms > 0 && fact_last_success_ms(other->records) == 0 ? longer(allowed_ms, DAY_MS) : allowed_ms;
+    return began_ms > 0 && (began_ms > f->now_ms || f->now_ms - began_ms < may_take_ms);
+}
+
+/* Runs come one after the other: what fell due during another's waits for that. */
+static bool waits_its_turn(const struct facts *f, const struct fact_tier *t, int64_t allowed_ms)
+{
+    for (size_t i = 0; i < f->tier_count; i++) {
+        const struct fact_tier *other = &f->tiers[i];
+        if (other != t && is_waited_for(f, other, allowed_ms) && record_last_started_ms(other->records) < t->late_ms)
+            return true;
+    }
+    return false;
+}
+
+/* What began or fell due before the machine went off, or to sleep, is made up for in a little while. */
+static bool is_being_made_up_for(const struct facts *f, int64_t since_ms)
+{
+    return f->awake_since_ms > since_ms && f->now_ms - f->awake_since_ms < CATCH_UP_MS;
+}
+
 static bool has_time_left(const struct facts *f, const struct fact_tier *t, int64_t counted_ms)
 {
-    int64_t began_ms = record_last_started_ms(t->records), allowed_ms = t->late_ms - counted_ms;
-    bool under_way = t->running && began_ms > 0 && (began_ms > f->now_ms || f->now_ms - began_ms < allowed_ms);
-    bool was_off = f->awake_since_ms > t->late_ms && f->now_ms - f->awake_since_ms < CATCH_UP_MS;
-    return under_way || was_off;
+    int64_t allowed_ms = t->late_ms - counted_ms;
+    return is_waited_for(f, t, allowed_ms) || waits_its_turn(f, t, allowed_ms) || is_being_made_up_for(f, t->late_ms);
 }
 
 static void late(const struct facts *f, const struct fact_tier *t, struct finding_list *out)
@@ -35,6 +64,8 @@ static void late(const struct facts *f, const struct fact_tier *t, struct findin
     }
     int64_t counted_ms = success_ms != 0 ? success_ms : f->watched_since_ms;
     if (has_time_left(f, t, counted_ms != 0 ? counted_ms : t->late_ms))
+        return;
+    if (rules_cut_off(f, t->tier))
         return;
     rules_ago(t->late_ms, f->now_ms, ago);
     struct finding *found;
@@ -59,6 +90,8 @@ static void never_ended(const struct facts *f, const struct fact_tier *t, struct
                     begun != NULL ? "%s is running" : "the last run of %s has ended", name);
         return;
     }
+    if (is_being_made_up_for(f, rules_time_ms(begun)))
+        return;
     struct finding *found =
         finding_add(out, "never-ended", name, ALERT_WARNING,
                     "the run of %s that began %s never ended: it was killed, or the machine went down", name,
@@ -119,17 +152,24 @@ static uint64_t duration_of(const struct record *r)
 
 struct limits {
     uint64_t absolute_ms, usual_ms; /* 0: there is none */
-    double factor;
+    double factor;                  /* 0: usual_ms is only what the other is measured by */
 };
 
-/* With an open alert, what has to be reached again for it to be over. */
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* With an open alert, what has to be reached again for it to be over. The absolute limit is for those that usually take
+ * less: who needs half an hour each time knows that, and has a limit in proportion. */
 static bool too_slow(const struct limits *l, uint64_t took_ms, bool open)
 {
-    double absolute = (double)l->absolute_ms * (open ? 0.8 : 1);
+    double took = (double)took_ms, usual = (double)l->usual_ms;
+    double absolute = larger((double)l->absolute_ms * (open ? 0.8 : 1), usual * (open ? 1.25 : 1.5));
     double factor = open ? 1 + (l->factor - 1) / 2 : l->factor;
-    if (l->absolute_ms > 0 && (double)took_ms > absolute)
+    if (l->absolute_ms > 0 && took > absolute)
         return true;
-    return l->usual_ms > 0 && took_ms >= (uint64_t)MINUTE_MS && (double)took_ms > (double)l->usual_ms * factor;
+    return l->factor > 0 && usual > 0 && took_ms >= (uint64_t)MINUTE_MS && took > usual * factor;
 }
 
 /* The run to judge: the one under way, or the last that completed. false: none, or the very first, which has everything
@@ -140,9 +180,10 @@ static bool run_to_judge(const struct facts *f, const struct fact_tier *t, const
     const struct record_list *l = t->records;
     const struct record *begun = t->running ? record_unended(l) : NULL;
     long last = rules_last_completed(l);
-    if (begun != NULL && f->now_ms > rules_time_ms(begun)) {
+    int64_t began_ms = begun != NULL ? longer(rules_time_ms(begun), f->awake_since_ms) : 0; /* asleep nothing is slow */
+    if (begun != NULL && f->now_ms > began_ms) {
         *run = begun;
-        *took_ms = (uint64_t)(f->now_ms - rules_time_ms(begun));
+        *took_ms = (uint64_t)(f->now_ms - began_ms);
         *count_out = rules_good_before(l, l->count, before);
         /* As long as it has not taken longer, the one before it counts. */
         if (last < 0 || *took_ms > l->items[last].duration_ms)
@@ -166,7 +207,7 @@ static void slow(const struct facts *f, const struct fact_tier *t, struct findin
     struct limits limits = {.absolute_ms = h->slow_ms, .factor = h->slow_factor};
     char took[RULES_TEXT_BYTES], usual[RULES_TEXT_BYTES], when[RULES_TEXT_BYTES], against[2 * RULES_TEXT_BYTES] = "";
     bool judged = !t->tier->disabled && run_to_judge(f, t, &run, &took_ms, before, &count);
-    if (judged && h->slow_factor > 0)
+    if (judged)
         rules_median(before, count, duration_of, &limits.usual_ms);
     if (!judged || !too_slow(&limits, took_ms, rules_open(f, "slow", name) != ALERT_FINE)) {
         finding_add(out, "slow", name, ALERT_FINE, judged ? "%s took %s" : "%s is not slow", name,

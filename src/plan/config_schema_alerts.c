@@ -351,11 +351,10 @@ static void take_kind(struct config_reader *r, const struct yaml_node *n, void *
     if (c->kind == CHANNEL_SYSLOG)
         c->target = "daemon";
     bool nothing = yaml_is_null(n) && kind->fields != NULL;
-    if (one->take != NULL && n->kind != YAML_MAP && !nothing)
-        one->take(r, n, (char *)to + one->offset, one);
-    else if (kind->fields != NULL)
+    bool in_short = one->take != NULL && n->kind != YAML_MAP && !nothing;
+    if (kind->fields != NULL && !in_short)
         config_read_map(r, n, to, kind->fields);
-    else
+    else if (one->take != NULL)
         one->take(r, n, (char *)to + one->offset, one);
 }
 

@@ -1,6 +1,8 @@
 /* Counting what a cron expression matches, without going from match to match. */
 #include "plan/cron.h"
 
+#include <assert.h>
+
 enum { SECONDS_PER_DAY = 86400, MINUTES_PER_DAY = 1440, SEARCH_MONTHS = 48 * 12, YEAR_MAX = 9999 };
 
 /* ------------------------------------------------------------------------------------------------------------ calendar
@@ -19,6 +21,7 @@ static bool is_leap(int64_t year)
 static unsigned length_of(struct month m)
 {
     static const unsigned char LENGTHS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    assert(m.month >= 1 && m.month <= 12);
     return m.month == 2 && is_leap(m.year) ? 29 : LENGTHS[m.month - 1];
 }
 
@@ -27,6 +30,7 @@ static int64_t first_day(struct month m)
 {
     static const short BEFORE[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     enum { UNTIL_1970 = 719162 }; /* from 1 January of the year 1 */
+    assert(m.month >= 1 && m.month <= 12);
     int64_t years = m.year - 1;
     return years * 365 + years / 4 - years / 100 + years / 400 - UNTIL_1970 + BEFORE[m.month - 1] +
            (m.month > 2 && is_leap(m.year));

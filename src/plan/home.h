@@ -35,17 +35,14 @@ int agent_home_at(const char *path, struct agent_home *out, struct err *err);
 bool agent_home_is(const char *path);
 void agent_home_release(struct agent_home *h);
 
-/* The patterns (source/filter.h) that keep rebuildable caches, locks, editor temporaries and .ssh out of a home's
- * backup, at any depth, each with its reason. Ends with a NULL pattern. (Sockets are never backed up anyway.) */
-struct agent_exclude {
-    const char *pattern, *why;
-};
-extern const struct agent_exclude AGENT_EXCLUDES[];
-/* Excludes that hold only in a state directory (cache/, npm/, tools/, lock files …), appended as anchored patterns. To
- * be added to a filter behind AGENT_EXCLUDES: where a root or workspace itself lies in a directory of such a name, '!'
- * takes that back. Never matches a workspace, an agent directory or what is in it, lock files of packages (yarn.lock …)
- * included. */
+/* Appends the patterns (source/filter.h) of what is left out of a home's backup, each once: rebuildable caches, locks,
+ * editor temporaries and .ssh at any depth; behind them, anchored, what counts in a state directory alone (cache/,
+ * npm/, tools/, lock files …), and with '!' roots and workspaces that themselves lie in a directory of such a name.
+ * Never matches a workspace, an agent directory or what is in it, lock files of packages (yarn.lock …) included.
+ * (Sockets are never backed up anyway.) */
 void agent_home_excludes(const struct agent_home *h, struct strlist *out);
+/* Why this pattern of those for any depth is left out; NULL: it is none of them. */
+const char *agent_exclude_why(const char *pattern);
 /* What in a state directory grows at its end with every turn of the agent (sessions, run logs), added to the filter:
  * for files_options.fine_cut. */
 void agent_home_growing(const struct agent_home *h, struct filter *out);

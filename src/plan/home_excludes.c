@@ -18,7 +18,9 @@
 
 static const char SSH[] = ".ssh";
 
-const struct agent_exclude AGENT_EXCLUDES[] = {
+static const struct agent_exclude {
+    const char *pattern, *why;
+} AGENT_EXCLUDES[] = {
     {SSH, "private keys to other machines: they never leave this one"},
     {"node_modules", "packages that the package manager fetches again"},
     {"__pycache__", "compiled Python, made again when it is run"},
@@ -191,8 +193,19 @@ static void keep_paths(const struct agent_home *h, struct strlist *out)
     filter_free(excluded);
 }
 
+const char *agent_exclude_why(const char *pattern)
+{
+    for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++)
+        if (strcmp(e->pattern, pattern) == 0)
+            return e->why;
+    return NULL;
+}
+
 void agent_home_excludes(const struct agent_home *h, struct strlist *out)
 {
+    for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++)
+        if (!strlist_contains(out, e->pattern))
+            strlist_add(out, e->pattern);
     keep_paths(h, out);
     for (size_t i = 0; i < h->roots.count; i++) {
         const char *root = h->roots.items[i];

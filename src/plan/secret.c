@@ -67,7 +67,8 @@ int secret_from_file(const char *path, char **out, struct err *err)
     return rc;
 }
 
-int secret_from_command(const struct strlist *argv, bool attended, char **out, struct err *err)
+/* The options but for the command itself. */
+static int from_command(const struct strlist *argv, struct process_options options, char **out, struct err *err)
 {
     struct buf text;
     char what[256];
@@ -75,19 +76,24 @@ int secret_from_command(const struct strlist *argv, bool attended, char **out, s
     char **terminated = mem_array(NULL, argv->count + 1, sizeof *terminated);
     memcpy(terminated, argv->items, argv->count * sizeof *terminated);
     terminated[argv->count] = NULL;
+    options.argv = terminated;
     snprintf(what, sizeof what, "command '%s'", terminated[0]);
     buffer_init(&text);
-    /* It may have to ask somebody, by the terminal that it is started from, if there is one. */
-    struct process_options options = {.argv = terminated,
-                                      .inherit_stderr = attended,
-                                      .share_terminal = attended || isatty(STDERR_FILENO) == 1,
-                                      .timeout_ms = attended ? 0 : COMMAND_TIMEOUT_MS};
     int rc = process_run(&options, &text, err);
     if (rc == 0)
         rc = take_trimmed(&text, what, out, err);
     free(terminated);
     wipe_and_release(&text);
     return rc;
+}
+
+int secret_from_command(const struct strlist *argv, bool attended, char **out, struct err *err)
+{
+    /* It may have to ask somebody, by the terminal that it is started from, if there is one. */
+    const struct process_options options = {.inherit_stderr = attended,
+                                            .share_terminal = attended || isatty(STDERR_FILENO) == 1,
+                                            .timeout_ms = attended ? 0 : COMMAND_TIMEOUT_MS};
+    return from_command(argv, options, out, err);
 }
 
 static int from_environment(const char *name, char **out, struct err *err)
@@ -113,8 +119,10 @@ static int from_credential(const char *name, char **out, struct err *err)
     return rc;
 }
 
-int secret_fetch(const struct secret *s, char **out, struct err *err)
+/* within_ms 0: by secret_from_command(), which may ask. */
+static int fetch(const struct secret *s, uint64_t within_ms, char **out, struct err *err)
 {
+    const struct process_options alone = {.no_terminal = true, .timeout_ms = within_ms};
     int rc = -1;
     *out = NULL;
     switch (s->kind) {
@@ -125,7 +133,8 @@ int secret_fetch(const struct secret *s, char **out, struct err *err)
         rc = secret_from_file(s->name, out, err);
         break;
     case SECRET_COMMAND:
-        rc = secret_from_command(&s->command, false, out, err);
+        rc = within_ms > 0 ? from_command(&s->command, alone, out, err)
+                           : secret_from_command(&s->command, false, out, err);
         break;
     case SECRET_ENV:
         rc = from_environment(s->name, out, err);
@@ -141,6 +150,16 @@ int secret_fetch(const struct secret *s, char **out, struct err *err)
         wipe_and_free(out);
     }
     return rc;
+}
+
+int secret_fetch(const struct secret *s, char **out, struct err *err)
+{
+    return fetch(s, 0, out, err);
+}
+
+int secret_fetch_within(const struct secret *s, uint64_t timeout_ms, char **out, struct err *err)
+{
+    return fetch(s, timeout_ms > 0 ? timeout_ms : 1, out, err);
 }
 
 void secret_describe(const struct secret *s, char *out, size_t cap)

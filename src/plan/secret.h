@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/err.h"
 #include "base/strlist.h"
 
@@ -23,6 +24,8 @@ enum { SECRET_MAX_BYTES = 64 << 10 };
  * secret_file_exposed(). ERR_NOT_FOUND, ERR_USAGE (empty, more than one line, NUL), ERR_FAILED (the command failed,
  * with its last words), ERR_TIMEOUT (a minute). SECRET_NONE: ERR_USAGE. */
 int secret_fetch(const struct secret *s, char **out, struct err *err);
+/* The same where nobody sits and waiting is dear: a command has so long, and no terminal to ask on. */
+int secret_fetch_within(const struct secret *s, uint64_t timeout_ms, char **out, struct err *err);
 
 /* The same one by one, lines not counted. attended: somebody sits before the command, which may take its time, and
  * whose words are shown as they come. */

@@ -21,6 +21,7 @@ const struct doctor_check DOCTOR_CHECKS[] = {
     {"sensitive files", doctor_sensitive, 120},
     {"editor", doctor_editor, 10},
     {"scheduler", doctor_scheduler, 20},
+    {"alerts", doctor_alerts, 90},
     {"history", doctor_history, 10},
     {"clock", doctor_clock, 10},
     {NULL, NULL, 0},

@@ -37,7 +37,9 @@ void doctor_editor(struct doctor *d);
 void doctor_passphrase(struct doctor *d);
 void doctor_gpg(struct doctor *d);
 void doctor_sensitive(struct doctor *d);
-/* doctor_system.c */
+/* doctor_schedule.c */
 void doctor_scheduler(struct doctor *d);
+void doctor_alerts(struct doctor *d);
+/* doctor_system.c */
 void doctor_history(struct doctor *d);
 void doctor_clock(struct doctor *d);

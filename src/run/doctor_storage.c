@@ -50,7 +50,7 @@ static const char *advice_for(const struct destination_check *c)
 {
     switch (c->problem) {
     case DESTINATION_MISSING:
-        return "make the directory, or correct its path";
+        return "plug the drive in and mount it; or make the directory, or correct its path";
     case DESTINATION_NOT_MOUNTED:
         return "plug the drive in and mount it; nothing is written until then";
     case DESTINATION_WRONG_DRIVE:

@@ -91,6 +91,8 @@ static int ask_state(const struct health_options *o, struct state *s, struct fac
     int rc = o->quiet ? 0 : state_follow_logs(s, err);
     for (size_t i = 0; i < f->tier_count; i++)
         f->tiers[i].damaged = state_damaged(s, f->tiers[i].tier->name, f->now_ms - DAMAGE_TOLD_MS);
+    if (health_note_sleep(s, o->quiet, f, rc == 0 ? err : NULL) != 0)
+        rc = -1;
     f->is_open = alerts_open_level;
     f->open_ctx = s;
     return rc;
@@ -102,6 +104,7 @@ static void judge(const struct health_options *o, struct health_report *r, struc
     if (s != NULL)
         ask_state(o, s, &r->facts, why);
     rules_apply(&r->facts, &r->findings);
+    health_name_plan(o->plan, &r->findings);
     judge_records(o, &r->held->trouble, &r->findings);
     if (s == NULL && why->code == ERR_NONE)
         return;
@@ -128,7 +131,7 @@ int health_check(const struct health_options *o, struct health_report *out, stru
     judge(o, out, s, &kept, &why);
     state_close(s);
     /* Others that write keep us from it for a moment only. */
-    if (!kept && !o->quiet && !o->quick && why.code != ERR_TIMEOUT)
+    if (!kept && !o->quiet && why.code != ERR_TIMEOUT)
         health_tell_directly(o, &out->findings, out->facts.now_ms);
     out->worst = finding_list_worst(&out->findings);
     if (why.code == ERR_NONE)

@@ -4,7 +4,7 @@
  *
  * It must work when nothing else does: what may hang (destinations, databases, schedulers) is looked at by processes of
  * their own and given up after a while; nothing is written but to the state database, and where that cannot be opened
- * the findings are there all the same, and what is critical is told to the channels directly (not when quick).
+ * the findings are there all the same, and what is critical is told to the channels directly.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,7 +22,11 @@ struct health_options {
     const char *state_dir;
     bool quick; /* at the end of a run, for status: no databases asked, no clocks compared, and schedulers only looked
                  * at where one was installed */
-    bool quiet; /* look only: no alert is opened or closed, nothing is put into the outbox, nothing is measured */
+    bool
+        handmade; /* quick ones look for schedules that were set up by hand, too; there being none is no finding then */
+    bool run_ended; /* by watch_end(): a destination that does not answer in the short time is not said to be gone; the
+                     * runs tell what they could not store */
+    bool quiet;     /* look only: no alert is opened or closed, nothing is put into the outbox, nothing is measured */
     uint64_t patience_ms; /* for each thing that is looked at, all at once; 0: 20 s */
 };
 
@@ -49,6 +53,7 @@ struct destination_look {
     bool local;
     uint64_t free_bytes, total_bytes; /* total 0: not known */
     int64_t newest_ms;                /* the newest change of anything of ours there, by its own clock; 0: not known */
+    bool silent;                      /* it did not answer in time */
     struct forecast forecast;
     char forecast_text[200];
 };

@@ -73,6 +73,7 @@ static void take_destination(const struct look *l, const struct plan_destination
     if (l->why.code != ERR_NONE || l->out.len <= sizeof answer) {
         char *why = why_not(l, timeout_ms);
         out->problem = DESTINATION_UNUSABLE;
+        out->silent = l->why.code == ERR_TIMEOUT;
         out->message = mem_printf("destination '%s': %s; is the drive or the network reachable?", d->name, why);
         free(why);
         return;
@@ -257,10 +258,19 @@ static bool any_installed(const char *state_dir)
     return any;
 }
 
+static bool any_lives(const struct fact_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->items[i].ok)
+            return true;
+    return false;
+}
+
 int health_look_schedulers(const struct health_options *o, int64_t now_ms, struct fact_list *out, struct err *err)
 {
     struct scheduler_ask ask = {.state_dir = o->state_dir, .now_ms = now_ms};
-    if (o->quick && !any_installed(o->state_dir))
+    bool installed = !o->quick || any_installed(o->state_dir);
+    if (!installed && !o->handmade)
         return 0;
     struct look *l = mem_zalloc(sizeof *l);
     *l = (struct look){.fn = ask_schedulers, .ctx = &ask};
@@ -275,5 +285,9 @@ int health_look_schedulers(const struct health_options *o, int64_t now_ms, struc
             p = text + strlen(text) + 1;
         }
     looks_release(l, 1);
+    if (!installed && !any_lives(out)) {
+        fact_list_release(out);
+        *out = (struct fact_list){0};
+    }
     return rc;
 }

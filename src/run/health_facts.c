@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "os/clock.h"
 #include "run/health_late.h"
 #include "run/host_lock.h"
 #include "run/installed.h"
+#include "run/retry.h"
 #include "run/run.h"
+
+enum { RETRY_GRACE_MS = 5 * 60 * 1000 }; /* another run may hold the lock when its time has come */
 
 static int64_t to_ms(const struct timespec *t)
 {
@@ -36,11 +40,48 @@ void fact_list_release(struct fact_list *l)
 
 /* --- tiers --- */
 
+static bool is_there(pid_t pid)
+{
+    return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
 /* Begun and not ended, by a process that is still there: others were killed. */
 static bool is_running(const struct record_list *records, bool locked)
 {
     const struct record *begun = record_unended(records);
-    return locked && begun != NULL && begun->pid > 0 && (kill(begun->pid, 0) == 0 || errno == EPERM);
+    return locked && begun != NULL && is_there(begun->pid);
+}
+
+/* How often the run that has failed was tried, and by whom. */
+static unsigned count_tries(const struct record_list *records, const struct record *failed, pid_t *pid_out)
+{
+    unsigned tries = 0;
+    *pid_out = 0;
+    for (size_t i = 0; i < records->count; i++) {
+        const struct record *r = &records->items[i];
+        if (r->run_id == NULL || strcmp(r->run_id, failed->run_id) != 0)
+            continue;
+        tries += r->status == RECORD_FAILED;
+        *pid_out = r->status == RECORD_STARTED ? r->pid : *pid_out;
+    }
+    return tries;
+}
+
+/* The last run failed, but the process that made it waits for its next attempt by the plan, or is at it. We ourselves
+ * do not: whoever looks at the end of a run has made all its attempts. */
+static bool is_retrying(const struct plan_tier *t, const struct record_list *records, bool running, int64_t now_ms)
+{
+    const struct record *failed = record_last_ended(records), *begun = record_unended(records);
+    pid_t pid;
+    if (failed == NULL || failed->status != RECORD_FAILED || !failed->retry || failed->run_id == NULL)
+        return false;
+    unsigned tries = count_tries(records, failed, &pid);
+    if (tries > t->retry.times || pid == getpid() || !is_there(pid))
+        return false;
+    if (begun != NULL)
+        return running && begun->run_id != NULL && strcmp(begun->run_id, failed->run_id) == 0;
+    int64_t ago_ms = now_ms - to_ms(&failed->time);
+    return ago_ms >= 0 && (uint64_t)ago_ms < retry_delay_ms(&t->retry, tries) + RETRY_GRACE_MS;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -93,6 +134,7 @@ static void gather_tiers(const struct health_options *o, struct facts *f, struct
             continue;
         t->records = &held->records[i];
         t->running = is_running(t->records, locked);
+        t->retrying = is_retrying(t->tier, t->records, t->running, f->now_ms);
         run_tier_due(t->tier, t->records, f->now_ms, &t->next_ms);
         t->late_ms = health_late_ms(t->tier, o->plan->health.late_percent, t->records,
                                     tier_since(o->plan, t->records, f->watched_since_ms));
@@ -115,6 +157,12 @@ static const char *problem_of(const struct destination_look *look, const struct 
     return look->message + (has ? len : 0);
 }
 
+/* Where its drive is not mounted, what is seen is the room of another file system. */
+static bool is_its_own_room(enum destination_problem problem)
+{
+    return problem == DESTINATION_OK || problem == DESTINATION_NO_SPACE || problem == DESTINATION_NOT_WRITABLE;
+}
+
 static int gather_destinations(const struct health_options *o, struct facts *f, struct facts_held *held,
                                struct err *err)
 {
@@ -127,8 +175,9 @@ static int gather_destinations(const struct health_options *o, struct facts *f, 
         held->destinations[i] = (struct fact_destination){
             .destination = d,
             .ready = look->problem == DESTINATION_OK,
+            .unknown = look->silent && o->run_ended, /* a drive that sleeps takes a while to wake */
             .problem = problem_of(look, d),
-            .space_known = look->total_bytes > 0,
+            .space_known = look->total_bytes > 0 && is_its_own_room(look->problem),
             .free_bytes = look->free_bytes,
             .total_bytes = look->total_bytes,
             .forecast = look->forecast.kind != FORECAST_UNKNOWN ? look->forecast_text : NULL,

@@ -29,6 +29,16 @@ int health_look_schedulers(const struct health_options *o, int64_t now_ms, struc
 void health_compare_clocks(const struct health_options *o, const struct facts_held *held, int64_t now_ms,
                            struct fact_list *out);
 
+/* health_awake.c: when this machine woke from a sleep, into awake_since_ms; and a note about it into the database. */
+int health_note_sleep(struct state *s, bool look_only, struct facts *f, struct err *err);
+/* The pure part: from the last note (NULL: none) and how long it has slept since its start to when it was first seen
+ * awake after the last sleep (0: it was not) and the next note. */
+enum { HEALTH_NOTE_BYTES = 64 };
+int64_t health_woke_ms(const char *note, int64_t slept_ms, int64_t now_ms, char out[HEALTH_NOTE_BYTES]);
+
+/* health_commands.c: adds "-c FILE" to what is to be typed, where the plan is not at its usual place. */
+void health_name_plan(const struct plan *p, struct finding_list *l);
+
 /* health_looks.c: things that may hang, each in a process of its own. Zeroed but for fn and ctx. */
 struct look {
     bounded_fn *fn;

@@ -318,7 +318,8 @@ static int read_document(const char *path, const struct buf *text, struct instal
     if (rc == 0)
         return 0;
     installed_release(out);
-    return err_set(err, ERR_CORRUPT, "'%s' is damaged: remove it and run 'clawback schedule install' again", path);
+    err_set(err, ERR_CORRUPT, "'%s' is damaged", path);
+    return err_advise(err, "remove it and run 'clawback schedule install' again");
 }
 
 int installed_read(const char *state_dir, struct installed *out, struct err *err)
@@ -338,4 +339,30 @@ int installed_read(const char *state_dir, struct installed *out, struct err *err
     buf_release(&text);
     free(path);
     return rc;
+}
+
+static uint64_t period_of(const struct installed_item *item)
+{
+    uint64_t shortest = 0;
+    for (size_t i = 0; item->enabled && !item->placeholder && i < item->trigger_count; i++) {
+        const struct installed_trigger *t = &item->triggers[i];
+        bool runs = t->schedule.kind == SCHEDULE_EVERY && strlist_contains(&t->argv, "run");
+        if (runs && (shortest == 0 || t->schedule.every_ms < shortest))
+            shortest = t->schedule.every_ms;
+    }
+    return shortest;
+}
+
+uint64_t installed_period_ms(const char *state_dir)
+{
+    struct installed all = {0};
+    uint64_t shortest = 0;
+    installed_read(state_dir, &all, NULL);
+    for (size_t i = 0; i < all.count; i++) {
+        uint64_t period = period_of(&all.items[i]);
+        if (period != 0 && (shortest == 0 || period < shortest))
+            shortest = period;
+    }
+    installed_release(&all);
+    return shortest;
 }

@@ -54,6 +54,8 @@ void installed_remove(struct installed *i, enum schedule_via via);
 /* Copies; replaces those that were there. */
 void installed_set_triggers(struct installed_item *item, const struct trigger_list *triggers);
 void installed_item_release(struct installed_item *item);
+/* The shortest interval in which something that was installed starts `clawback run`; 0: none does by an interval. */
+uint64_t installed_period_ms(const char *state_dir);
 /* Would installing these again change anything (but the time zone's data)? */
 bool installed_matches(const struct installed_item *item, const struct trigger_list *triggers);
 
@@ -64,8 +66,9 @@ json_t *installed_schedule_json(const struct schedule *s);
 char *installed_schedule_text(const struct schedule *s);
 
 /* Looks at each, within seconds and without starting node: is the daemon's lock held and its heartbeat young, the timer
- * active, the crontab's line there, OpenClaw's gateway answering? One item for each, subject "daemon" …; none
- * installed: one that is not ok and says how to install one. Strings are owned by the list: installed_checks_release().
+ * active, the crontab's line there, OpenClaw's gateway answering? One item for each, subject "daemon" …. None
+ * installed: one for each that was set up by hand (run/handmade.h), else one that is not ok, subject "schedule".
+ * Strings are owned by the list: installed_checks_release().
  */
 void installed_check(const char *state_dir, int64_t now_ms, struct fact_list *out);
 void installed_checks_release(struct fact_list *l);

@@ -15,6 +15,7 @@
 #include "os/process.h"
 #include "plan/home.h"
 #include "plan/json5.h"
+#include "run/handmade.h"
 #include "run/health_facts.h"
 #include "run/installed.h"
 #include "run/processes.h"
@@ -193,7 +194,7 @@ bool installed_gateway_answers(const char *home, char **why)
 static bool check_item(const char *state_dir, int64_t now_ms, const struct installed_item *item, char **why)
 {
     if (!item->enabled) {
-        set_why(why, mem_strdup("installed, but disabled"));
+        set_why(why, mem_strdup("its schedule is installed, but disabled"));
         return false;
     }
     switch (item->via) {
@@ -208,6 +209,22 @@ static bool check_item(const char *state_dir, int64_t now_ms, const struct insta
     }
 }
 
+/* Nothing of ours is installed: then whatever somebody set up by hand is taken at its word. */
+static void check_handmade(const char *state_dir, int64_t now_ms, struct fact_list *out)
+{
+    struct strlist places = {0};
+    char *why = NULL;
+    handmade_schedules(&places);
+    if (installed_daemon_lives(state_dir, now_ms, &why))
+        fact_list_add(out, schedule_via_name(VIA_DAEMON), true, "alive");
+    for (size_t i = 0; i < places.count; i++)
+        fact_list_add(out, places.items[i], true, "set up by hand");
+    if (out->count == 0)
+        fact_list_add(out, "schedule", false, "no schedule is installed");
+    strlist_release(&places);
+    free(why);
+}
+
 void installed_check(const char *state_dir, int64_t now_ms, struct fact_list *out)
 {
     struct installed all;
@@ -218,7 +235,7 @@ void installed_check(const char *state_dir, int64_t now_ms, struct fact_list *ou
         return;
     }
     if (all.count == 0)
-        fact_list_add(out, "schedule", false, "nothing starts backups by itself: clawback schedule install");
+        check_handmade(state_dir, now_ms, out);
     for (size_t i = 0; i < all.count; i++) {
         if (all.items[i].placeholder)
             continue;

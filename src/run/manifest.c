@@ -227,10 +227,10 @@ static const char *rule_of(const struct rules *r, const char *path)
 
 static const char *why_of(const struct plan_tier *t, const char *pattern)
 {
-    for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++)
-        if (strcmp(e->pattern, pattern) == 0 && !strlist_contains(&t->exclude, pattern))
-            return e->why;
-    return strlist_contains(&t->exclude, pattern) ? "the tier's own exclude" : "the agent makes or fetches it again";
+    if (strlist_contains(&t->exclude, pattern))
+        return "the tier's own exclude";
+    const char *why = agent_exclude_why(pattern);
+    return why != NULL ? why : "the agent makes or fetches it again";
 }
 
 /* The rule and the reason for one path. */

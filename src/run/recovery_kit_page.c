@@ -1,10 +1,10 @@
 /* What stands on the page. Each command works when it is typed as it is, in a directory of one's own. */
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/shell.h"
 #include "run/recovery_kit.h"
 
 struct page {
@@ -23,28 +23,6 @@ static void line(const struct page *p, enum kit_line_kind kind, const char *form
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     p->fn(p->ctx, kind, NULL, text);
-}
-
-/* A word of a shell's: quoted where it has to be. The caller frees it. */
-static char *word(const char *text)
-{
-    struct buf out;
-    bool plain = *text != '\0';
-    for (const char *p = text; *p != '\0'; p++)
-        plain = plain && (isalnum((unsigned char)*p) || strchr("/._-+=:,@%", *p) != NULL);
-    if (plain)
-        return mem_strdup(text);
-    buf_init(&out, 64 << 10);
-    buf_append_byte(&out, '\'');
-    for (const char *p = text; *p != '\0'; p++)
-        if (*p == '\'')
-            buf_append_str(&out, "'\\''");
-        else
-            buf_append_byte(&out, (unsigned char)*p);
-    buf_append_byte(&out, '\'');
-    char *copy = mem_strdup(buf_cstr(&out));
-    buf_release(&out);
-    return copy;
 }
 
 static bool has_kind(const struct kit *k, enum kit_kind kind)
@@ -132,7 +110,7 @@ static void choose_repository(const struct page *p)
         const struct kit_destination *d = &p->k->destinations[i];
         if (!d->has_repository)
             continue;
-        char *location = word(d->path != NULL ? d->path : d->plan->location);
+        char *location = shell_word(d->path != NULL ? d->path : d->plan->location);
         if (first)
             line(p, KIT_COMMAND_LINE, "export RESTIC_REPOSITORY=%s RESTIC_PASSWORD_FILE=passphrase.txt", location);
         else
@@ -145,7 +123,7 @@ static void choose_repository(const struct page *p)
 
 static void restore_command(const struct page *p, const struct kit_source *s)
 {
-    char *host = word(p->k->host), *tier = word(s->tier), *path = word(s->path);
+    char *host = shell_word(p->k->host), *tier = shell_word(s->tier), *path = shell_word(s->path);
     line(p, KIT_COMMAND_LINE, "restic restore latest --host %s --tag tier=%s --path %s --target restored", host, tier,
          path);
     free(host);
@@ -184,7 +162,7 @@ static void git_steps(const struct page *p)
             continue;
         char *from = mem_printf("restored%s", s->path), *to = mem_printf("recovered%s", s->path + strlen("/git"));
         char *bundle = mem_printf("%s/repository.bundle", from), *changed = mem_printf("%s/worktree/files", from);
-        char *bundle_word = word(bundle), *to_word = word(to), *changed_word = word(changed);
+        char *bundle_word = shell_word(bundle), *to_word = shell_word(to), *changed_word = shell_word(changed);
         restore_command(p, s);
         line(p, KIT_COMMAND_LINE, "git clone %s %s", bundle_word, to_word);
         line(p, KIT_COMMAND_LINE, "[ ! -d %s ] || cp -a %s/. %s/", changed_word, changed_word, to_word);
@@ -214,10 +192,10 @@ static const struct plan_postgres *postgres_container(const struct kit *k, const
 static void postgres_commands(const struct page *p, const struct kit_source *s)
 {
     const struct plan_postgres *pg = postgres_container(p->k, s->path + strlen("/postgres/"));
-    char *dir = mem_printf("restored%s", s->path), *in = word(dir), *prefix = mem_strdup("");
+    char *dir = mem_printf("restored%s", s->path), *in = shell_word(dir), *prefix = mem_strdup("");
     if (pg != NULL) {
         free(prefix);
-        char *container = word(pg->container), *user = word(pg->user != NULL ? pg->user : "postgres");
+        char *container = shell_word(pg->container), *user = shell_word(pg->user != NULL ? pg->user : "postgres");
         prefix = mem_printf("docker exec -i %s env PGUSER=%s ", container, user);
         free(container);
         free(user);
@@ -265,7 +243,8 @@ static void redis_steps(const struct page *p)
         if (s->kind != KIT_REDIS)
             continue;
         const char *name = s->path + strlen("/redis/");
-        char *file = mem_printf("restored%s/dump.rdb", s->path), *file_word = word(file), *name_word = word(name);
+        char *file = mem_printf("restored%s/dump.rdb", s->path), *file_word = shell_word(file),
+             *name_word = shell_word(name);
         restore_command(p, s);
         if (redis_container(p->k, name))
             line(p, KIT_COMMAND_LINE, "docker stop %s; docker cp %s %s:/data/dump.rdb; docker start %s", name_word,
@@ -304,7 +283,7 @@ static void archive_steps(const struct page *p)
             line(p, KIT_HEADING, "Archives: one file that holds everything of its tier");
         any = true;
         char *path = mem_printf("%s/%s_latest%s%s", d->archives, prefix, ending, t->archive.unencrypted ? "" : ".gpg");
-        char *file = word(path);
+        char *file = shell_word(path);
         if (t->archive.unencrypted)
             line(p, KIT_COMMAND_LINE, "mkdir -p restored; %s -C restored < %s", tar, file);
         else

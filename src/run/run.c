@@ -11,10 +11,11 @@
 #include "monitor/log.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
-#include "os/process.h"
 #include "plan/schedule.h"
+#include "plan/withhold.h"
 #include "run/hooks.h"
 #include "run/host_lock.h"
+#include "run/installed.h"
 #include "run/retry.h"
 #include "run/run_internal.h"
 #include "run/watch.h"
@@ -69,7 +70,11 @@ static bool is_due(const struct run_options *o, const struct plan_tier *t)
     /* Records that cannot be read must not stop backups. */
     if (record_list_read(o->state_dir, t->name, RECORD_KEPT_LINES, &records, NULL) != 0)
         return true;
-    bool due = run_tier_due(t, &records, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, NULL);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    /* Whoever waits is a scheduler, or does as one does; a person who asks what is due gets what is due. */
+    bool due = run_tier_due(t, &records, now_ms, NULL) ||
+               (o->wait && run_tier_due_by_next_start(t, &records, now_ms, installed_period_ms(o->state_dir),
+                                                      o->plan->health.late_percent));
     record_list_release(&records);
     return due;
 }
@@ -156,27 +161,6 @@ static void last_hook(struct run *run, const struct selection *s)
     if (run->hook_failed)
         run_warn(run, &err);
     record_release(&r);
-}
-
-static void withhold(const struct secret *s)
-{
-    if (s->kind == SECRET_ENV)
-        process_withhold(s->name);
-}
-
-/* Git runs what a repository's own hooks are, and an agent may write those: none of the programs that we start shall
- * find a passphrase or a token in its environment. */
-static void withhold_secrets(const struct plan *p)
-{
-    withhold(&p->passphrase);
-    for (size_t i = 0; i < p->destination_count; i++)
-        withhold(&p->destinations[i].passphrase);
-    for (size_t i = 0; i < p->alerts.channel_count; i++) {
-        withhold(&p->alerts.channels[i].token);
-        withhold(&p->alerts.channels[i].address.secret);
-    }
-    process_withhold("CLAWBACK_PASSPHRASE");
-    process_withhold("RESTIC_PASSWORD");
 }
 
 static struct repo_key *keys_new(const struct plan *p)
@@ -373,7 +357,8 @@ int run_plan(const struct run_options *options, const struct run_reporter *repor
     struct selection selected = {0};
     struct host_lock *lock = NULL;
     *out = (struct run_result){0};
-    withhold_secrets(options->plan);
+    /* Git runs what a repository's own hooks are, and an agent may write those. */
+    plan_withhold_secrets(options->plan);
     if (check_names(options->plan, options->tiers, err) != 0 ||
         check_adopted(options->plan, options->adopt, err) != 0 || choose_run_id(run.id, err) != 0)
         return -1;

@@ -66,3 +66,8 @@ int run_plan(const struct run_options *options, const struct run_reporter *repor
 
 /* Is the tier due at `now_ms`, given its records? *next_ms_out (may be NULL): when it is due next, 0: never. */
 bool run_tier_due(const struct plan_tier *t, const struct record_list *records, int64_t now_ms, int64_t *next_ms_out);
+/* A scheduler starts us every period_ms (0: not known), and a run by hand in between has moved the tier's interval
+ * against its: at this start the tier is not due yet, and at the next it would be late (by late_percent of its
+ * interval; 0: a quarter). Then it is to run now. Only for tiers with `every`. */
+bool run_tier_due_by_next_start(const struct plan_tier *t, const struct record_list *records, int64_t now_ms,
+                                uint64_t period_ms, unsigned late_percent);

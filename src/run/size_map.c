@@ -10,6 +10,7 @@
  */
 #include "run/size_map.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,8 +287,10 @@ struct record_path *size_map_take(struct size_map *m, size_t max, size_t *count_
     while ((n = lightest(nodes, count, base)) != NULL && (count > max || n->bytes < m->total / LIGHTEST_SHARE))
         count = give_up(nodes, count, n);
     struct record_path *paths = mem_array(NULL, count + 1, sizeof *paths);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        assert(nodes[i] != NULL);
         paths[i] = (struct record_path){.path = path_of(nodes[i]), .bytes = nodes[i]->bytes};
+    }
     qsort(paths, count, sizeof *paths, heaviest_first);
     free(nodes);
     *count_out = count;

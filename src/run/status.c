@@ -135,7 +135,7 @@ static void ask_state(const char *state_dir, struct status *s)
 int status_gather(const struct plan *p, const char *state_dir, struct status *out, struct err *err)
 {
     const struct health_options options = {
-        .plan = p, .state_dir = state_dir, .quick = true, .quiet = true, .patience_ms = PATIENCE_MS};
+        .plan = p, .state_dir = state_dir, .quick = true, .handmade = true, .quiet = true, .patience_ms = PATIENCE_MS};
     struct err why = {0};
     *out = (struct status){0};
     /* Other errors are among the findings. */

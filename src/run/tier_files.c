@@ -38,12 +38,6 @@ static int find_homes(const struct plan *p, const struct plan_tier *t, struct st
     return 0;
 }
 
-static void add_general_excludes(struct strlist *out)
-{
-    for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++)
-        add_once(out, e->pattern);
-}
-
 /* One home and one path of the tier: where the path holds the home, the home brings what belongs to it elsewhere. */
 static int add_home(const char *home, const char *path, bool with_excludes, struct tier_files *out, struct err *err)
 {
@@ -63,10 +57,8 @@ static int add_home(const char *home, const char *path, bool with_excludes, stru
     if (out->fine_cut == NULL)
         out->fine_cut = filter_new();
     agent_home_growing(&h, out->fine_cut);
-    if (with_excludes) {
-        add_general_excludes(&out->excludes);
+    if (with_excludes)
         agent_home_excludes(&h, &out->excludes);
-    }
     agent_home_release(&h);
     return 0;
 }

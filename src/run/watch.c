@@ -18,7 +18,9 @@
 
 enum {
     LOG_TAIL_MAX_BYTES = 10 << 10,
-    PATIENCE_MS = 5 * 1000, /* for destinations and schedulers that do not answer */
+    PATIENCE_MS =
+        5 * 1000,  /* for destinations, schedulers, and channels where there is no outbox, that do not answer */
+    LOOKS_MAX = 4, /* these three, and something is left for what waits */
 };
 
 struct watched_tier {
@@ -132,10 +134,15 @@ void watch_tier(struct watch *w, const char *tier, int exit_code)
 /* --- the end --- */
 
 /* Alerts are opened and closed, and messages about that are put into the outbox. */
-static void judge(const struct watch *w)
+static void judge(const struct watch *w, uint64_t deadline_ns)
 {
-    const struct health_options options = {
-        .plan = w->plan, .state_dir = w->state_dir, .quick = true, .patience_ms = PATIENCE_MS};
+    uint64_t now_ns = os_monotonic_ns(), left_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / 1000000 : 0;
+    uint64_t share_ms = left_ms / LOOKS_MAX > 0 ? left_ms / LOOKS_MAX : 1;
+    const struct health_options options = {.plan = w->plan,
+                                           .state_dir = w->state_dir,
+                                           .quick = true,
+                                           .run_ended = true,
+                                           .patience_ms = share_ms < PATIENCE_MS ? share_ms : PATIENCE_MS};
     struct health_report report;
     struct err err = {0};
     if (health_check(&options, &report, &err) != 0)
@@ -182,7 +189,7 @@ void watch_end(struct watch *w, int exit_code, const char *summary)
     if (w->threaded)
         pthread_join(w->thread, NULL); /* it has its own deadline, which is the earlier one */
     if (!os_interrupted())
-        judge(w);
+        judge(w, deadline_ns);
     tell_end(w, exit_code, deadline_ns);
     if (!os_interrupted())
         mirror(w, exit_code, summary);

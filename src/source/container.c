@@ -37,14 +37,6 @@ void container_release(struct container *c)
     *c = (struct container){0};
 }
 
-void container_list_release(struct container_list *l)
-{
-    for (size_t i = 0; i < l->count; i++)
-        container_release(&l->items[i]);
-    free(l->items);
-    *l = (struct container_list){0};
-}
-
 /* ---------------------------------------------------------------------------------------------- asking an engine */
 
 /* Docker without root listens at the user's own socket, which its program finds only when a variable or a context says
@@ -338,98 +330,4 @@ const char *container_env(const struct container *c, const char *name)
             return "";
     }
     return NULL;
-}
-
-/* --------------------------------------------------------------------------------------------------- listing them */
-
-/* The IDs of all that run, a line each. */
-static enum answer list_ids(const struct engine *e, struct strlist *ids, struct err *err)
-{
-    char *program = mem_strdup(e->program);
-    char *argv[] = {program, (char[]){"ps"}, (char[]){"--quiet"}, (char[]){"--no-trunc"}, NULL};
-    struct buf text;
-    buf_init(&text, ANSWER_BYTES_MAX);
-    enum answer answer = ask(e, argv, &text, err);
-    const char *p = buf_cstr(&text);
-    while (answer == ANSWER_OK && *p != '\0') {
-        size_t len = strcspn(p, "\n");
-        if (len > 0)
-            strlist_add_len(ids, p, len);
-        p += len + (p[len] == '\n');
-    }
-    buf_release(&text);
-    free(program);
-    return answer;
-}
-
-static void add_container(struct container_list *l, json_t *doc, const struct engine *e)
-{
-    struct container c = {0};
-    take_container(&c, doc, e);
-    bool known = false;
-    for (size_t i = 0; i < l->count; i++)
-        known = known || strcmp(l->items[i].id, c.id) == 0;
-    if (known || c.state != CONTAINER_RUNNING) {
-        container_release(&c);
-        return;
-    }
-    l->items = mem_array(l->items, l->count + 1, sizeof *l->items);
-    l->items[l->count++] = c;
-}
-
-/* One that ended meanwhile makes the engine fail, but it tells of the others all the same. */
-static enum answer inspect_all(const struct engine *e, const struct strlist *ids, struct container_list *out,
-                               struct err *err)
-{
-    char **argv = mem_array(NULL, ids->count + 4, sizeof *argv), *program = mem_strdup(e->program);
-    argv[0] = program;
-    argv[1] = (char[]){"container"};
-    argv[2] = (char[]){"inspect"};
-    memcpy(argv + 3, ids->items, ids->count * sizeof *argv);
-    argv[3 + ids->count] = NULL;
-    struct buf text;
-    buf_init(&text, ANSWER_BYTES_MAX);
-    enum answer answer = ask(e, argv, &text, err);
-    json_t *doc = answer == ANSWER_OK || answer == ANSWER_ABSENT ? parse_answer(&text) : NULL, *item;
-    size_t i;
-    json_array_foreach(doc, i, item)
-    {
-        add_container(out, item, e);
-    }
-    json_decref(doc);
-    buf_release(&text);
-    free(argv);
-    free(program);
-    return answer;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const struct container *)a)->name, ((const struct container *)b)->name);
-}
-
-int container_list_running(struct container_list *out, struct strlist *notes, struct err *err)
-{
-    *out = (struct container_list){0};
-    struct engine engines[ENGINE_COUNT];
-    engines_init(engines);
-    struct err trouble = {0};
-    for (size_t i = 0; i < ENGINE_COUNT && trouble.code != ERR_INTERRUPTED; i++) {
-        struct strlist ids = {0};
-        enum answer answer = is_worth_asking(engines, i) ? list_ids(&engines[i], &ids, &trouble) : ANSWER_MISSING;
-        if (answer == ANSWER_OK && ids.count > 0)
-            answer = inspect_all(&engines[i], &ids, out, &trouble);
-        if (answer == ANSWER_ERROR && notes != NULL)
-            strlist_add(notes, trouble.message);
-        strlist_release(&ids);
-    }
-    engines_release(engines);
-    if (out->count > 1)
-        qsort(out->items, out->count, sizeof *out->items, compare_names);
-    if (trouble.code != ERR_INTERRUPTED)
-        return 0;
-    container_list_release(out);
-    if (err != NULL)
-        *err = trouble;
-    return -1;
 }

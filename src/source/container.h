@@ -53,15 +53,6 @@ int container_require_running(const struct container *c, struct err *err);
 /* The value in `env`, or "" when only the name is there, or NULL. Borrowed. */
 const char *container_env(const struct container *c, const char *name);
 
-struct container_list {
-    struct container *items;
-    size_t count;
-};
-/* All that run, of all engines, by name. None when there is no engine. Engines that do not let us in are passed over
- * and named in `notes`, if that is not NULL. */
-int container_list_running(struct container_list *out, struct strlist *notes, struct err *err);
-void container_list_release(struct container_list *l);
-
 struct container_exec {
     char *const *argv;              /* NULL-terminated; looked up in the container's PATH; nothing secret */
     const char *const *environment; /* "NAME=value", NULL-terminated, for the program in the container; may be secret;

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include "base/mem.h"
 #include "os/file.h"
-#include "source/git_nodes.h"
+#include "source/git_collect.h"
 
 enum { STATE_ATTEMPTS = 3, LINES_MAX_BYTES = 1 << 30 };
 
@@ -16,7 +16,7 @@ struct git_source {
     uint64_t timeout_ms;
     struct git_capture capture;
     struct content_env env;
-    struct git_nodes *nodes;
+    struct virtual_tree *tree;
 };
 
 /* ---- pushing into the sink */
@@ -63,16 +63,16 @@ static int collect(struct git_source *g, const struct sink_reporter *reporter, s
     struct git_state state = {0};
     int rc = check_complete(c, err);
     if (rc == 0)
-        rc = git_files_collect_trees(g->nodes, c, reporter, err);
+        rc = git_files_collect_trees(g->tree, c, reporter, err);
     if (rc == 0)
         rc = take_state(&state, c, err);
     if (rc == 0)
-        rc = git_files_collect(g->nodes, c, &state, reporter, err);
+        rc = git_files_collect(g->tree, c, &state, reporter, err);
     if (rc == 0 && state.tips.count > 0) {
         uint64_t fingerprint;
         memcpy(&fingerprint, &state.fingerprint, sizeof fingerprint);
         struct sink_content bundle = git_bundle_content(c, &state);
-        git_nodes_add_content(g->nodes, "repository.bundle", fingerprint, &bundle);
+        virtual_tree_add_known(g->tree, "repository.bundle", fingerprint, &bundle);
     }
     git_state_release(&state);
     return rc;
@@ -90,20 +90,20 @@ static int git_push_source(struct source *s, struct sink *sink, const struct sin
     if (rc != 0)
         return -1;
     g->env = (struct content_env){.reporter = reporter, .owners = os_owners_new()};
-    g->nodes = git_nodes_new(s->paths.items[0], &like, &g->env);
+    g->tree = virtual_tree_new_at(s->paths.items[0], &like, &g->env);
     if (git_capture_open(&g->capture, &g->place, g->timeout_ms, err) != 0)
         return err_wrap(err, "cannot store the repository '%s'", s->paths.items[0] + strlen("/git"));
     struct err reason = {0};
     rc = collect(g, reporter, &reason);
     if (rc != 0)
         return git_explain(&g->capture, &reason, err);
-    return git_nodes_push(g->nodes, sink, err);
+    return virtual_tree_push(g->tree, sink, err);
 }
 
 static void git_free_source(struct source *s)
 {
     struct git_source *g = (struct git_source *)s;
-    git_nodes_free(g->nodes);
+    virtual_tree_free(g->tree);
     git_capture_release(&g->capture);
     git_place_release(&g->place);
     os_owners_free(g->env.owners);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "source/git_nodes.h"
+#include "source/git_collect.h"
 #include "source/git_pack.h"
 
 enum { ATTEMPTS = 3 };

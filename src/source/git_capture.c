@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "os/file.h"
-#include "source/git_nodes.h"
+#include "source/git_collect.h"
 #include "source/git_state.h"
 
 enum { CONFIG_MAX_BYTES = 1 << 20, TREES_MAX = 4096 };

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "os/file.h"
 #include "os/interrupt.h"
-#include "source/git_nodes.h"
+#include "source/git_collect.h"
 
 enum { STATUS_MAX_BYTES = 1 << 30, DEPTH_MAX = 64 };
 
@@ -45,7 +45,7 @@ static bool is_skipped(const char *sub, const char *name)
 }
 
 struct collecting {
-    struct git_nodes *nodes;
+    struct virtual_tree *tree;
     const struct sink_reporter *reporter;
 };
 
@@ -63,7 +63,7 @@ static int collect_entry(const struct collecting *c, const char *dir, const char
         rc = collect_dir(c, file, below, path, depth + 1, err);
         free(below);
     } else {
-        git_nodes_add_file(c->nodes, path, file);
+        virtual_tree_add_file(c->tree, path, file);
     }
     free(file);
     free(path);
@@ -87,7 +87,7 @@ static int collect_dir(const struct collecting *c, const char *dir, const char *
     return rc;
 }
 
-int git_files_collect(struct git_nodes *t, struct git_capture *c, const struct git_state *s,
+int git_files_collect(struct virtual_tree *t, struct git_capture *c, const struct git_state *s,
                       const struct sink_reporter *reporter, struct err *err)
 {
     const struct collecting all = {t, reporter};
@@ -98,7 +98,7 @@ int git_files_collect(struct git_nodes *t, struct git_capture *c, const struct g
         rc = collect_dir(&all, tree->git_dir, "", to, 0, err);
         if (tree->conflicts) { /* which of its contents is which is known to nothing else */
             char *index = os_path_join(tree->git_dir, "index"), *path = os_path_join(to, "index");
-            git_nodes_add_file(t, path, index);
+            virtual_tree_add_file(t, path, index);
             free(index);
             free(path);
         }
@@ -106,7 +106,7 @@ int git_files_collect(struct git_nodes *t, struct git_capture *c, const struct g
     }
     if (s->symrefs.count > 0) {
         char *lines = strlist_join(&s->symrefs, "\n");
-        git_nodes_add_bytes(t, "symbolic-refs", lines, strlen(lines));
+        virtual_tree_add_bytes(t, "symbolic-refs", lines, strlen(lines));
         free(lines);
     }
     return rc;
@@ -115,7 +115,7 @@ int git_files_collect(struct git_nodes *t, struct git_capture *c, const struct g
 /* ---- working trees */
 
 struct status {
-    struct git_nodes *nodes;
+    struct virtual_tree *out;
     const struct git_tree *tree;
     const char *to;     /* "worktree" */
     struct buf deleted; /* names, NUL after each */
@@ -127,7 +127,7 @@ static void take_path(struct status *s, const char *path, bool tracked)
     struct stat st;
     char *file = os_path_join(s->tree->path, path), *to = mem_printf("%s/files/%s", s->to, path);
     if (lstat(file, &st) == 0)
-        git_nodes_add_file(s->nodes, to, file);
+        virtual_tree_add_file(s->out, to, file);
     else if (tracked && (errno == ENOENT || errno == ENOTDIR))
         buf_append(&s->deleted, path, strlen(path) + 1);
     free(file);
@@ -188,11 +188,11 @@ static int read_status(struct git_capture *c, const struct git_tree *tree, const
     return rc;
 }
 
-static int collect_tree(struct git_nodes *t, struct git_capture *c, const struct git_tree *tree,
+static int collect_tree(struct virtual_tree *t, struct git_capture *c, const struct git_tree *tree,
                         const struct sink_reporter *reporter, struct err *err)
 {
     char *to = tree->name == NULL ? mem_strdup("worktree") : mem_printf("worktrees/%s", tree->name);
-    struct status s = {.nodes = t, .tree = tree, .to = to};
+    struct status s = {.out = t, .tree = tree, .to = to};
     struct buf b;
     buf_init(&b, STATUS_MAX_BYTES);
     buf_init(&s.deleted, STATUS_MAX_BYTES);
@@ -202,7 +202,7 @@ static int collect_tree(struct git_nodes *t, struct git_capture *c, const struct
         take_entry(&s, text);
     if (rc == 0 && s.deleted.len > 0) {
         char *path = os_path_join(to, "deleted");
-        git_nodes_add_bytes(t, path, s.deleted.data, s.deleted.len);
+        virtual_tree_add_bytes(t, path, s.deleted.data, s.deleted.len);
         free(path);
     }
     buf_release(&b);
@@ -211,7 +211,7 @@ static int collect_tree(struct git_nodes *t, struct git_capture *c, const struct
     return rc;
 }
 
-int git_files_collect_trees(struct git_nodes *t, struct git_capture *c, const struct sink_reporter *reporter,
+int git_files_collect_trees(struct virtual_tree *t, struct git_capture *c, const struct sink_reporter *reporter,
                             struct err *err)
 {
     int rc = 0;

@@ -11,11 +11,14 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "daemon/memory.h"
+#include "monitor/record_internal.h"
 #include "os/file.h"
 #include "repo/index.h"
 #include "repo/pack.h"
 #include "repo/snapshot.h"
 #include "repo/tree.h"
+#include "run/installed.h"
 #include "../unit/source/pg_archive_image.h"
 
 static const char *directory;
@@ -306,6 +309,107 @@ static void seed_redis(void)
     write_text("redis_reply", "kinds", "\x05+OK\r\n-ERR no\r\n:12\r\n$3\r\nabc\r\n$-1\r\n*2\r\n*1\r\n+a\r\n:1\r\n");
 }
 
+static void seed_records(void)
+{
+    static const char STARTED[] = "{\"timestamp\":\"2026-02-04T06:00:00Z\",\"status\":\"started\",\"jobId\":\"config\","
+                                  "\"runId\":\"0123456789abcdef\",\"pid\":4711}";
+    struct record r = {.status = RECORD_FAILED, .time.tv_sec = 1770184800, .duration_ms = 135000, .exit_code = 1};
+    struct buf line;
+    r.tier = mem_strdup("config");
+    r.run_id = mem_strdup("0123456789abcdef");
+    r.error = mem_strdup("no room");
+    r.retry = r.job = r.interrupted = true;
+    strlist_add(&r.warnings, "w");
+    strlist_add(&r.snapshots, "s");
+    struct record_source *s = record_add_source(&r, "/x");
+    s->bytes = 5;
+    s->message = mem_strdup("m");
+    s->push = mem_strdup("pushed");
+    record_add_path(s, "/x/y", 4);
+    record_add_destination(&r, "d")->total_bytes = 7;
+    buf_init(&line, 1 << 20);
+    record_encode(&r, &line);
+    write_seed("record", "failed", line.data, line.len - 1);
+    write_text("record", "started", STARTED);
+    buf_release(&line);
+    record_release(&r);
+}
+
+static void seed_alerts(void)
+{
+    write_text("alerts_log", "two",
+               "{\"timestamp\":\"2026-02-04T06:00:00Z\",\"timeMs\":1770184800000,\"change\":\"opened\",\"rule\":"
+               "\"late\",\"subject\":\"config\",\"level\":2,\"now\":2,\"levelName\":\"warning\",\"text\":\"t\","
+               "\"sinceMs\":1,\"openedMs\":2,\"toldLevel\":2,\"told\":true}\n{\"torn\n"
+               "{\"change\":\"closed\",\"rule\":\"a\",\"subject\":\"\",\"was\":\"w\",\"details\":\"d\","
+               "\"command\":\"c\"}\n");
+}
+
+static void seed_memory(void)
+{
+    char id[] = "config";
+    const struct scheduler_memory m = {.id = id, .schedule = 0x123456789, .handled_ms = 1770184800000, .attempt = 2};
+    struct buf text;
+    buf_init(&text, 1 << 12);
+    memory_encode(&m, 1, &text);
+    buf_append_str(&text, "{\"id\":\"torn");
+    write_buf("memory", "torn", &text);
+    write_text("memory", "unsummed",
+               "{\"id\":\"a\",\"schedule\":\"00000000000000ff\",\"firstSeenMs\":1,\"lastRunMs\":2,\"dueMs\":3,"
+               "\"retryMs\":4,\"askedMs\":5,\"attempt\":1,\"depth\":1,\"running\":true\n{\"id\":\"b\",\"new\":[1]\n");
+}
+
+static void seed_crontabs(void)
+{
+    char *ours = mem_printf("A=1\n%s\n0 3 * * * x\n%s\n* * * * * y", INSTALLED_CRON_BEGIN, INSTALLED_CRON_END);
+    write_text("crontab", "ours", ours);
+    write_text("crontab", "torn", INSTALLED_CRON_BEGIN);
+    write_text("crontab", "other", "# mine\n0 3 * * * x\n@daily y");
+    free(ours);
+}
+
+/* Behind the two bytes that fuzz_channel.c wants: Telegram's, and of the others what a status may come with. */
+static void seed_channels(void)
+{
+    write_text("channel", "telegram", "\x04\x0c{\"ok\":true,\"result\":{\"message_id\":7}}");
+    write_text("channel", "moved",
+               "\x04\x0f{\"ok\":false,\"error_code\":400,\"description\":\"group chat was upgraded\",\"parameters\":"
+               "{\"migrate_to_chat_id\":-1001234567890,\"retry_after\":5}}");
+    write_text("channel", "gotify", "\x11\x10{\"error\":\"Unauthorized\",\"errorDescription\":\"token\"}");
+    write_text("channel", "slack", "\x05\x0finvalid_payload 123456:AAsecretSECRET\n");
+    write_text("channel", "portal", "\x06\x0e<html>log in first</html>");
+}
+
+/* Answers parted by NUL, as fuzz_openclaw.c wants them: the help, the list, the new job. */
+static void seed_openclaw(void)
+{
+    static const char HELP[] = "  --command-argv <json>\n  --declaration-key <key>\n  --command-env <x>\n  --exact\n";
+    static const char LIST[] =
+        "warning: [x]\n{\"jobs\":[{\"id\":\"r-1\",\"name\":\"n\",\"enabled\":true,\"declarationKey\":"
+        "\"clawback:run\",\"schedule\":{\"kind\":\"every\",\"everyMs\":3600000},\"payload\":{\"kind\":\"command\","
+        "\"argv\":[\"/usr/bin/clawback\"],\"timeoutSeconds\":0},\"state\":{\"lastStatus\":\"ok\",\"lastRunAtMs\":1,"
+        "\"nextRunAtMs\":2}}],\"hasMore\":true}";
+    struct buf answers;
+    buf_init(&answers, 1 << 16);
+    buf_append(&answers, HELP, sizeof HELP);
+    buf_append(&answers, LIST, sizeof LIST);
+    buf_append_str(&answers, "{\"job\":{\"id\":\"r-2\"}}");
+    write_buf("openclaw", "whole", &answers);
+    buf_init(&answers, 1 << 16);
+    buf_append(&answers, "", 1);
+    buf_append_str(&answers, "[{\"id\":\"x\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"clawback:run\"}}]");
+    write_buf("openclaw", "placeholder", &answers);
+    write_text("openclaw", "list", LIST);
+}
+
+static void seed_control(void)
+{
+    write_text("control", "status", "\x01\x05{\"ask\":\"status\"}\n");
+    write_text("control", "run", "\x01\x05{\"ask\":\"run-now\",\"job\":\"config\"}\n");
+    write_text("control", "reload", "\x01\x05{\"ask\":\"reload\"}\n");
+    write_text("control", "torn", "\x01\x01{\"ask\":");
+}
+
 int main(int argc, char **argv)
 {
     struct err err = {0};
@@ -325,5 +429,12 @@ int main(int argc, char **argv)
     seed_sqlite_wal();
     seed_pg_archives();
     seed_redis();
+    seed_records();
+    seed_alerts();
+    seed_memory();
+    seed_crontabs();
+    seed_channels();
+    seed_openclaw();
+    seed_control();
     return 0;
 }

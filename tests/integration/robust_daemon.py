@@ -3,7 +3,8 @@
 """The daemon when everything goes wrong: killed at every system call and at random moments, on a disk that is full, and with more to do
 than anybody asks of it. What is counted is what the jobs themselves saw: each due time was done exactly once, or is reported.
 
-CLAWTEST_SOAK_S: how long the soak takes, instead of a minute."""
+CLAWTEST_SOAK_S: how long the soak takes, instead of 20 seconds; with it all tests take their long form, in which each system call
+and 40 random moments have their turn."""
 import calendar
 import collections
 import os
@@ -22,6 +23,7 @@ from daemon_box import Daemon, command  # noqa: E402
 from robust import in_parallel, sanitized  # noqa: E402
 
 MIB = 1 << 20
+LONG = "CLAWTEST_SOAK_S" in os.environ
 
 
 def effects(path):
@@ -70,7 +72,7 @@ def is_alive(pid):
     try:
         with open("/proc/%d/stat" % pid) as f:
             return f.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -137,7 +139,8 @@ def test_killed_at_every_system_call(box):
         equal(starts, 1 if completed else 0, "%s: runs of the follower\n%s\n%s" %
               (what, daemon.records("first"), daemon.records("second")))
         remove_tree(daemon.state)
-    in_parallel(one, range(1, len(calls) + 2, 9 if sanitized() else 1))
+    step = 9 if sanitized() else 1 if LONG else 3
+    in_parallel(one, range(random.randint(1, step), len(calls) + 2, step))
     check(outcomes["completed"] > sum(outcomes.values()) / 2, "most are done after all", outcomes)
 
 
@@ -155,7 +158,7 @@ def grid_points(text, anchor):
 
 def test_killed_at_random_moments(box):
     chance = random.Random(4)
-    kills = 12 if sanitized() else 40
+    kills = 12 if sanitized() else 40 if LONG else 18
     daemon = Daemon(box)
     anchor = time.time_ns() // 10**9 * 1000  # whole seconds: run logs tell missed times by them
     jobs = {"job%d" % i: command(effect(box.path("job%d" % i)), schedule={"kind": "every", "everyMs": GRID_MS, "anchorMs": anchor})
@@ -187,7 +190,7 @@ def test_killed_at_random_moments(box):
         missed = set()
         for r in records:
             if r["status"] == "skipped":
-                missed |= grid_points(r["warnings"][0], anchor)
+                missed |= grid_points(r["message"], anchor)
         at = [r["timestampMs"] for r in records if r["status"] == "started"]
         points = (at[-1] - anchor) // GRID_MS - (at[0] - anchor) // GRID_MS + 1
         told = [p for p in missed if (at[0] - anchor) // GRID_MS <= p <= (at[-1] - anchor) // GRID_MS]
@@ -268,7 +271,7 @@ def descriptors(pid):
 
 
 def test_a_soak_of_short_jobs(box):
-    seconds = int(os.environ.get("CLAWTEST_SOAK_S", "60"))
+    seconds = int(os.environ.get("CLAWTEST_SOAK_S", "20"))
     count = 10 if sanitized() else 50
     daemon = Daemon(box)
     anchor = (time.time_ns() // 10**9 + 3) * 1000
@@ -292,8 +295,9 @@ def test_a_soak_of_short_jobs(box):
     worst = 0
     for i in range(count):
         job = "job%d" % i
-        starts, completed, failed = accounts_agree(daemon, job, effects(box.path(job)), "soak")
-        equal(failed, 0, "failed runs of " + job)
+        starts = accounts_agree(daemon, job, effects(box.path(job)), "soak")[0]
+        # What runs when the daemon is told to stop is stopped with it.
+        equal([r for r in daemon.records(job, "failed") if not r.get("interrupted")], [], "failed runs of " + job)
         at = [r["timestampMs"] for r in daemon.records(job, "started")]
         late_by = [(ms - anchor - i * 1000 // count) % 1000 for ms in at]
         worst = max([worst] + late_by)

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_open_until_it_is_over(box):
     text = alerts(box).out
     check(text.startswith("CRITICAL  destination 'usb' is not ready") and "type: clawback doctor" in text, "the text", text)
     found = opened(box)[("destination", "usb")]
-    check(found["level"] == "critical" and found["command"] == "clawback doctor" and found["since"] and found["told"], "it", found)
+    check(found["level"] == "critical" and found["command"] == "clawback doctor -c " + plan.file and found["since"] and found["told"], "it", found)
     find_disk(box)
     health(box, plan, rc=0)
     equal(alerts(box).out, "no alert is open\n", "what is said when it is over")

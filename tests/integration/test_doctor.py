@@ -75,7 +75,7 @@ def test_a_machine_that_is_ready_before_and_after_its_first_run(box):
     has(found, "history", "green", "tier 'config' was backed up")
     has(found, "history", "yellow", "no restore has been proven")
     expected = {"configuration", "home", "destinations", "repositories", "space", "git", "databases", "passphrase", "gpg",
-                "sensitive files", "editor", "scheduler", "history", "clock"}
+                "sensitive files", "editor", "scheduler", "alerts", "history", "clock"}
     equal(expected - set(found) - {"configuration"}, set(), "checks that said nothing")
 
 

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import treecmp  # noqa: E402
 from clawtest import (check, clawback_binary, equal, files_below, fingerprint, main, needs, needs_root,  # noqa: E402
                       no_differences, wait_until)
-from plan_box import PHRASE, Plan  # noqa: E402
+from plan_box import EXAMPLE, PHRASE, Plan  # noqa: E402
 
 MIB = 1 << 20
 CONFIG = """
@@ -547,48 +547,6 @@ def test_a_damaged_git_repository_is_reported(box):
 
 # --- the example of the issue
 
-EXAMPLE = """
-home: ~/.openclaw
-passphrase: {file: ~/.config/clawback/passphrase}
-
-destinations:
-  usb:
-    path: %(usb)s
-    require_mount: true          # never fill / because the drive is unplugged
-    reserve: 100MB
-  second:
-    path: %(nas)s
-
-tiers:
-  git:
-    every: 2h
-    git:
-      - {path: ~/.openclaw/workspace, push: origin}
-      - {path: ~/.openclaw/workspace/ai-erp, push: origin}
-    to: [usb]
-    keep: {all: true}
-  config:
-    every: 2h
-    files: [~/.openclaw]
-    exclude: ["*.log"]
-    to: [usb, second]
-    keep: {within: 7d}
-  databases:
-    every: 2h
-    postgres: [{container: clawtest-no-such-postgres, user: erp_user, database: ai_erp}]
-    redis: [{container: clawtest-no-such-redis}, {url: "redis://127.0.0.1:1"}]
-    when: running                # what is not running is skipped and recorded, not failed
-    to: [usb]
-    keep: {within: 3d}
-  full:
-    cron: "0 0 * * 0"
-    files: [~/.openclaw]
-    format: archive              # one .tar.gz.gpg that gpg and tar alone can open
-    to: [usb]
-    keep: {weekly: 4, monthly: 12}
-"""
-
-
 @needs_root
 @needs("git")
 @needs("gpg")
@@ -599,8 +557,12 @@ def test_the_example_works_as_it_stands(box):
     where = repository(box, os.path.join(home, "workspace"), box.path("one.git"))
     repository(box, os.path.join(where, "ai-erp"), box.path("two.git"))
     box.write(box.path("home", ".config", "clawback", "passphrase"), PHRASE + "\n", 0o600)
-    box.write(box.path("home", ".config", "clawback", "clawback.yaml"),
-              EXAMPLE % {"usb": os.path.join(drive, "backups"), "nas": box.path("nas", "backups")})
+    plan = EXAMPLE
+    for there, here in (("/mnt/backups", os.path.join(drive, "backups")), ("/srv/nas/backups", box.path("nas", "backups")),
+                        ("ai-erp-postgres", "clawtest-no-such-postgres"), ("ai-erp-redis", "clawtest-no-such-redis"),
+                        ("127.0.0.1:6379", "127.0.0.1:1")):
+        plan = plan.replace(there, here)
+    box.write(box.path("home", ".config", "clawback", "clawback.yaml"), plan)
     done = box.run([clawback_binary(), "run", "--json"])
     tiers = {t["tier"]: t for t in done.json_lines("tier")}
     equal({name: (t["status"], t["exit_code"]) for name, t in tiers.items()},

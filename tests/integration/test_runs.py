@@ -61,14 +61,17 @@ def rows(result):
 
 def test_the_newest_come_first(box):
     scene(box)
-    listed = rows(runs(box))
+    shown = runs(box)
+    listed = rows(shown)
     equal(len(listed), 5, "rows")
-    for row, words in zip(listed, [("config", "failed", "disk full: 0.2GB free say more"), ("config (job)", "skipped"),
-                                   ("backup (job)", "incomplete", "1.583 GiB"), ("git", "incomplete", "/x: cannot be read"),
+    for row, words in zip(listed, [("config", "failed"), ("config (job)", "skipped"),
+                                   ("backup (job)", "incomplete", "1.583 GiB"), ("git", "incomplete"),
                                    ("config", "ok", "2m 15s", "810.623 MiB")]):
         for word in words:
             check(word in row, "'%s' is not in '%s'" % (word, row))
-    check(listed[-1].startswith("2026-02-04 06:00:00"), "when it began", listed[-1])
+    check(listed[-1].startswith("2026-02-04 06:00  aaaa0000  config"), "when it began, and its ID", listed[-1])
+    for row, reason in ((listed[0], "disk full: 0.2GB free say more"), (listed[3], "/x: cannot be read")):
+        check(row + "\n    " + reason + "\n" in shown.out, "what was the matter with '%s'" % row, shown)
 
 
 def test_by_name_by_time_by_outcome(box):
@@ -105,12 +108,13 @@ def test_one_run_with_everything(box):
                                             {"name": "nas", "status": "failed", "message": "not mounted"}]))
     text = runs(box, "--run", "dddd").out
     for word in ("run dddd000000000001", "full: incomplete", "2m 15s, exit status 3", "a warning", "4d5e6f70", "1,234",
-                 "push: 3 updated", "not running", "usb", "1.000 KiB", "2.000 KiB", "yes", "not mounted"):
+                 "push: 3 updated", "not running", "usb", "1.000 KiB", "2.0 kB", "yes", "not mounted"):
         check(word in text, "'%s' is not in the text" % word, text)
     text = runs(box, "--run", "aaaa000000000001").out
     order = [text.index(word) for word in ("config: ok", "git: incomplete", "backup (job): incomplete")]
     equal(order, sorted(order), "the order of the tiers and the job")
     equal(len(runs(box, "--json", "--run", "aaaa000000000001").out.splitlines()), 3, "records of the run")
+    one_line(runs(box, "--run", "aaaa0000", rc=1), 1, "aaaa000000000001", "aaaa000000000002", "more digits")
     one_line(runs(box, "--run", "ffff", rc=1), 1, "no run log has a run 'ffff'")
     one_line(runs(box, "--run", "f", rc=1), 1, "too short")
 
@@ -134,12 +138,30 @@ def test_lines_that_are_no_records_and_hostile_text(box):
     check("\x1b" not in done.out and "\x07" not in done.out, "control characters", done)
 
 
-def test_texts_are_cut_to_the_terminal(box):
-    append(box, "config", ended("config", "a", BASE_MS, "failed", 1, error="long " * 100))
-    narrow = runs(box, env={"COLUMNS": "100"})
-    check(all(len(line) <= 100 for line in narrow.out.splitlines()), "wider than the terminal", narrow)
-    check("…" in narrow.out, "the text is not cut", narrow)
-    check("long " * 99 in runs(box).out, "a file gets all of it")
+def test_one_that_was_killed_has_the_time_it_began(box):
+    append(box, "config", started("config", "a", BASE_MS),
+           ended("config", "a", BASE_MS + DAY_MS, "failed", 1, error="never ended", interrupted=True, durationMs=0),
+           started("config", "b", BASE_MS + DAY_MS + 1), ended("config", "b", BASE_MS + DAY_MS + 136000))
+    append(box, "git", started("git", "c", BASE_MS + 5000), ended("git", "c", BASE_MS + 140000))
+    listed = rows(runs(box))
+    equal([row.split()[3] for row in listed], ["config", "git", "config"], "the order")
+    check(listed[2].startswith("2026-02-04 06:00 ") and "interrupted" in listed[2], "when it began", listed)
+
+
+def test_it_fits_the_terminal_and_a_pipe_gets_all(box):
+    error = "long " * 100 + "end"
+    append(box, "config", ended("config", "a" * 16, BASE_MS, "failed", 1, error=error))
+    append(box, "clawback-run", ended("clawback-run", "b" * 16, BASE_MS, code=3, by="daemon", message="nothing"))
+    append(box, "n" * 60, ended("n" * 60, "c" * 16, BASE_MS))
+    for columns in (80, 100):
+        narrow = runs(box, env={"COLUMNS": str(columns)})
+        check(all(len(line) <= columns for line in narrow.out.splitlines()), "wider than %d columns" % columns, narrow)
+        check(" ".join(narrow.out.split()).count("long") == 100 and "end\n" in narrow.out, "the reason", narrow)
+        one = runs(box, "--run", "aaaa", env={"COLUMNS": str(columns)})
+        check(all(len(line) <= columns for line in one.out.splitlines()[:6]), "one run, wider than %d columns" % columns, one)
+    wide = runs(box).out
+    check("    " + error + "\n" in wide and "n" * 60 in wide, "a file gets all of it", wide)
+    check("1.172 KiB" in wide, "what was added", wide)
 
 
 def test_names_and_times_that_are_none(box):

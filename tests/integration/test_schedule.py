@@ -44,7 +44,8 @@ def with_gateway(function):
     """A test with an OpenClaw whose gateway answers."""
     def test(box):
         kind = next((k for k in ("commands", "unkeyed") if k in function.__name__), "old")
-        m, plan = make(box, openclaw=kind, systemd="with_systemd" in function.__name__)
+        # Whether a cron daemon runs is up to the machine; without a crontab command it makes no difference.
+        m, plan = make(box, openclaw=kind, systemd="with_systemd" in function.__name__, crontab=False)
         m.start_gateway(plan.agent)
         try:
             function(box, m, plan)
@@ -280,6 +281,53 @@ def test_cron_whose_markers_were_torn_is_left_alone(box):
     equal(m.crontab(), "x\n" + BEGIN + "y\n", "crontab")
 
 
+def test_cron_lines_that_an_editor_damaged_are_noticed_and_mended(box):
+    m, plan = make(box)
+    schedule(plan, "install", "--via", "cron")
+    text = m.crontab()
+    lines = text.splitlines(True)
+    for damaged in (text.replace("\n", "\r\n"), "".join(lines[:1] + ["# " + lines[1]] + lines[2:]), "".join(lines[:2] + lines[3:])):
+        m.crontab(damaged)
+        check("gone or was changed" in status(plan)["installed"][0]["problem"], "status", status(plan))
+        schedule(plan, "install", "--via", "cron")
+        equal(m.crontab(), text, "mended")
+    m.crontab("1 2 * * * mine, without an end")
+    schedule(plan, "install", "--via", "cron")
+    equal(m.crontab(), "1 2 * * * mine, without an end\n" + text, "behind a line that had no end")
+
+
+def test_another_plan_and_another_state_directory_are_not_replaced_in_silence(box):
+    m, plan = make(box, systemd=True)
+    other = box.write("other.yaml", open(plan.file).read())
+    for via in ("cron", "systemd", "daemon"):
+        box.env.pop("CLAWBACK_STATE_DIR", None)
+        schedule(plan, "install", "--via", via)
+        said = box.run([clawback_binary(), "schedule", "install", "-c", other, "--via", via])
+        check("this replaces the schedule of '%s'" % plan.file in said.err, "said", said)
+        before = (m.crontab(), [m.unit(u) for u in m.units()])
+        box.env["CLAWBACK_STATE_DIR"] = box.path("elsewhere")
+        refused = schedule(plan, "install", "--via", via, rc=1)
+        check("another state directory" in refused.err and "clawback schedule remove" in refused.err, "refused", refused)
+        equal((m.crontab(), [m.unit(u) for u in m.units()]), before, "what is there")
+        equal(status(plan)["installed"], [], "remembered elsewhere")
+        # One that remembers nothing has no say.
+        os.unlink(os.path.join(box.home, ".local/state/clawback/schedule.json"))
+        schedule(plan, "install", "--via", via)
+        schedule(plan, "remove")
+
+
+def test_a_program_that_was_moved_is_noticed(box):
+    m, plan = make(box)
+    old, new = box.path("it's old $x"), box.path("new")
+    shutil.copy(clawback_binary(), old)
+    box.run([old, "schedule", "install", "-c", plan.file, "--via", "cron"])
+    os.rename(old, new)
+    done = box.run([new, "schedule", "status", "-c", plan.file], rc=1)
+    check("%s', which it starts, is gone" % old in done.out, "status", done)
+    box.run([new, "schedule", "install", "-c", plan.file, "--via", "cron"])
+    check("old" not in m.crontab(), "crontab", m.crontab())
+
+
 def test_cron_lines_that_vanished_are_missed(box):
     m, plan = make(box)
     schedule(plan, "install", "--via", "cron")
@@ -376,7 +424,19 @@ def test_the_daemon_without_systemd_is_to_be_started_by_hand(box):
     said = schedule(plan, "install", "--via", "daemon")
     check("nohup %s daemon" % os.path.realpath(clawback_binary()) in said.err, "how", said)
     check("does not run" in status(plan)["installed"][0]["problem"], "status")
+    shown = schedule(plan, "status", rc=1).out
+    check("to start it, type: nohup %s daemon >/dev/null 2>&1 &\n" % os.path.realpath(clawback_binary()) in shown, "how", shown)
     check("no daemon is running" in schedule(plan, "run-now", rc=1).err, "nobody to ask")
+
+
+def test_a_daemon_with_a_unit_is_started_by_systemd(box):
+    _, plan = make(box, systemd=True)
+    schedule(plan, "install", "--via", "daemon")
+    shown = schedule(plan, "status", rc=1).out
+    how = "systemctl %sstart clawbackd.service\n" % ("" if os.geteuid() == 0 else "--user ")
+    check("to start it, type: " + how in shown and "nohup" not in shown, "how", shown)
+    schedule(plan, "disable")
+    check("to start it" not in schedule(plan, "status", rc=1).out, "one that is not to run")
 
 
 def test_the_daemon_that_runs_is_alive_and_starts_what_it_is_asked(box):
@@ -469,6 +529,25 @@ def test_openclaw_with_commands_whose_job_vanished_is_noticed(box, m, plan):
 
 
 @with_gateway
+def test_openclaw_with_commands_of_another_state_directory_is_left_alone(box, m, plan):
+    schedule(plan, "install", "--via", "openclaw")
+    before = m.jobs()
+    box.env["CLAWBACK_STATE_DIR"] = box.path("elsewhere")
+    refused = schedule(plan, "install", "--via", "openclaw", rc=1)
+    check("OpenClaw has the schedule of another state directory" in refused.err, "refused", refused)
+    equal((m.jobs(), status(plan)["installed"]), (before, []), "what is there")
+
+
+@with_gateway
+def test_openclaw_with_commands_that_was_uninstalled_is_forgotten(box, m, plan):
+    schedule(plan, "install", "--via", "openclaw")
+    os.unlink(os.path.join(m.dir, "bin/openclaw"))
+    done = schedule(plan, "remove")
+    check("is forgotten" in done.err and "openclaw cron rm" in done.err, "said", done)
+    equal((status(plan)["installed"], m.crontab()), ([], ""), "what is left")
+
+
+@with_gateway
 def test_openclaw_with_commands_is_not_left_unwatched_in_silence(box, m, plan):
     schedule(plan, "install")
     check("nothing watches OpenClaw" in schedule(plan, "remove", "--via", "daemon").err, "said")
@@ -545,7 +624,7 @@ def test_nothing_installed_is_said(box):
     _, plan = make(box)
     found = schedule(plan, "status", rc=1)
     check("nothing starts backups" in found.out, "said", found)
-    equal(status(plan), {"message_type": "schedule", "well": False, "installed": []}, "for programs")
+    equal(status(plan), {"message_type": "schedule", "well": False, "installed": [], "handmade": []}, "for programs")
     for verb in ("remove", "enable", "disable", "run-now"):
         one_line(schedule(plan, verb, rc=None), 1, "no schedule is installed")
 

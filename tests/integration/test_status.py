@@ -39,7 +39,7 @@ def test_one_screen(box):
         plan.run("config")
     shown = status(box, plan).out
     check(re.search("[▁▂▃▄▅▆▇]+█", shown), "the history", shown)
-    check(re.search(r"usb  [█░]{20}  [0-9]+ % used, .* free; ", shown), "the destination", shown)
+    check(re.search(r"usb  [█░]{20}  [0-9]+ % used, [0-9.]+ [kMGTP]B of [0-9.]+ [kMGTP]B free; ", shown), "the destination", shown)
     check("scheduler: none installed" in shown and "clawback schedule install" in shown, "the scheduler", shown)
     check("last restore proof: none yet" in shown, "the proof", shown)
     check("problem" not in shown, "problems where there are none", shown)
@@ -49,6 +49,29 @@ def test_one_screen(box):
     tier = told["tiers"][0]
     equal([tier["outcome"], len(tier["sizes"]), tier["exit_code"]], ["ok", 3, 0], "the tier")
     check(tier["sizes"] == sorted(tier["sizes"]) and tier["late_at"] > tier["next_due"] > tier["last_run"], "the tier", tier)
+
+
+def test_a_run_that_was_killed(box):
+    plan = Plan(box, CONFIG, more=MORE)
+    path = os.path.join(box.mkdir("home", ".local", "state", "clawback", "runs"), "config.jsonl")
+    box.write(path, json.dumps({"timestamp": "x", "timestampMs": int(time.time() * 1000) - 3600000, "status": "started",
+                                "jobId": "config", "runId": "a" * 16, "pid": 1}) + "\n", 0o600)
+    shown = status(box, plan).out
+    check(re.search("config +interrupted +1h ago", shown) and "never ran" not in shown, "the tier", shown)
+    equal(status(box, plan, "--json").json()["tiers"][0]["outcome"], "interrupted", "for programs")
+
+
+def test_a_schedule_that_was_made_by_hand(box):
+    plan = Plan(box, CONFIG, more=MORE)
+    tools = box.mkdir("tools")
+    box.write(os.path.join(tools, "crontab"), "#!/bin/sh\necho '5 * * * * /usr/bin/clawback run'\n", 0o755)
+    env = {"PATH": tools + ":" + os.environ["PATH"]}
+    shown = status(box, plan, env=env).out
+    check("scheduler: this user's crontab, set up by hand" in shown, "status", shown)
+    told = box.run([clawback_binary(), "schedule", "status", "-c", plan.file], env=env)
+    check("this user's crontab: set up by hand" in told.out and "nothing starts" not in told.out, "schedule status", told)
+    told = box.run([clawback_binary(), "schedule", "status", "--json", "-c", plan.file], env=env).json()
+    check(told["well"] and "this user's crontab" in told["handmade"], "for programs", told)
 
 
 def test_it_writes_nothing(box):
@@ -175,7 +198,8 @@ def test_watching_ends_with_a_signal(box):
         w = Watched(box, plan, "--watch=60")
         w.read("\x1b[J")
         how(w)
-        w.end(130)
+        w.end(0)
+        check("error" not in w.seen, "a complaint", w.seen[-300:])
 
 
 def test_watching_ends_while_something_hangs(box):
@@ -187,7 +211,7 @@ def test_watching_ends_while_something_hangs(box):
     time.sleep(1)
     start = time.monotonic()
     w.child.send_signal(signal.SIGINT)
-    w.end(130)
+    w.end(0)
     check(time.monotonic() - start < 7, "it took too long to end")
 
 
@@ -201,7 +225,8 @@ def test_watching_without_a_terminal(box):
                 text += os.read(child.stdout.fileno(), 65536)
         check(text.count(mark) >= 2 and b"\x1b" not in text, "what it printed", text)
         child.terminate()
-        equal(child.wait(20), 130, "exit status")
+        equal(child.wait(20), 0, "exit status")
+        equal(child.stderr.read() if child.stderr else b"", b"", "what it says")
 
 
 def test_watching_ends_when_nobody_reads_it(box):

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# sanitizers: no, it compares choices with those of restic, which come from pure functions with unit tests
 """Every retention policy keeps and removes what it does in the stock restic, for the same reasons."""
 import datetime
 import os

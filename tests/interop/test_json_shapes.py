@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# sanitizers: no, it compares output with that of restic, from code that other scripts run with them
 """Scripts that read restic's JSON read ours: every field that the stock restic prints is there, and means the same."""
 import os
 import sys

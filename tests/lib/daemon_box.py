@@ -1,6 +1,7 @@
 """A daemon in a box: its state directory and jobs file, a service manager that hears it, and a look at what it leaves."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,6 +68,12 @@ class Daemon:
     def entry(self, job):
         with open(self.jobs_path) as f:
             return next(e for e in json.load(f)["jobs"] if e["id"] == job)
+
+    def entry_text(self, member):
+        """The first value of this member in jobs.json, which may have comments; None: there is none."""
+        with open(self.jobs_path) as f:
+            match = re.search(r'"%s": "([^"]*)"' % member, f.read())
+        return match.group(1) if match else None
 
     # --- its life
 

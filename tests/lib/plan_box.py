@@ -6,6 +6,48 @@ from clawtest import check, clawback_binary
 
 PHRASE = "a passphrase of more than twenty characters"
 
+# The whole of a plan, as the first thing that people read.
+EXAMPLE = """\
+home: ~/.openclaw
+passphrase: {file: ~/.config/clawback/passphrase}     # or {command: [pass, show, clawback]} or {env: NAME}
+
+destinations:
+  usb:
+    path: /mnt/backups
+    require_mount: true          # never fill / because the drive is unplugged
+    reserve: 100MB
+  second:
+    path: /srv/nas/backups
+
+tiers:
+  git:
+    every: 2h
+    git:
+      - {path: ~/.openclaw/workspace, push: origin}
+      - {path: ~/.openclaw/workspace/ai-erp, push: origin}
+    to: [usb]
+    keep: {all: true}
+  config:
+    every: 2h
+    files: [~/.openclaw]
+    exclude: ["*.log"]
+    to: [usb, second]
+    keep: {within: 7d}
+  databases:
+    every: 2h
+    postgres: [{container: ai-erp-postgres, user: erp_user, database: ai_erp}]
+    redis: [{container: ai-erp-redis}, {url: "redis://127.0.0.1:6379"}]
+    when: running                # what is not running is skipped and recorded, not failed
+    to: [usb]
+    keep: {within: 3d}
+  full:
+    cron: "0 0 * * 0"
+    files: [~/.openclaw]
+    format: archive              # one .tar.gz.gpg that gpg and tar alone can open
+    to: [usb]
+    keep: {weekly: 4, monthly: 12}
+"""
+
 
 class Plan:
     """A plan in a box: an agent's home, destinations, tiers; and what its runs leave."""

@@ -103,7 +103,8 @@ static void expect_refused(const char *text)
     buf_init(&out, 1 << 16);
     assert_int_equal(crontab_replace(text, strlen(text), BLOCK, &out, &err), -1);
     assert_int_equal(err.code, ERR_CORRUPT);
-    assert_non_null(strstr(err.message, "crontab -e"));
+    assert_non_null(strstr(err.message, "no pair"));
+    assert_non_null(strstr(err.hint, "crontab -e"));
     buf_release(&out);
 }
 

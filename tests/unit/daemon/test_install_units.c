@@ -135,6 +135,16 @@ static void test_unit__of_the_daemon_is_watched_and_restarted(void **state)
     drop(f);
 }
 
+static void test_unit__starts_a_program_that_systemd_itself_would_not(void **state)
+{
+    (void)state;
+    struct fixture *f = make();
+    struct unit_options o = options_of(f, false);
+    unit_daemon(&o, "/opt/it's $mine/clawback", &f->text);
+    expect_line(f, "ExecStart=/bin/sh -c \"exec \\\"$$0\\\" \\\"$$@\\\"\" \"/opt/it's $$mine/clawback\" daemon");
+    drop(f);
+}
+
 static void test_unit__timer_counts_intervals_from_the_last_start(void **state)
 {
     (void)state;
@@ -248,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unit__starts_our_program_with_our_environment),
+        cmocka_unit_test(test_unit__starts_a_program_that_systemd_itself_would_not),
         cmocka_unit_test(test_unit__of_the_system_is_hardened_but_may_write_destinations),
         cmocka_unit_test(test_unit__of_a_user_is_gentle_only),
         cmocka_unit_test(test_unit__of_the_daemon_is_watched_and_restarted),

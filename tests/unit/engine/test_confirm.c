@@ -15,7 +15,7 @@ static int confirm(struct fixture *f, const struct id *snapshot, uint64_t read_b
     const struct check_reporter reporter = {.ctx = &found, .problem = note_problem, .damage = note_damage};
     found = (struct findings){0};
     *err = (struct err){0};
-    return confirm_snapshot(f->repo, NULL, snapshot, read_bytes_max, &reporter, NULL, out, err);
+    return confirm_snapshots(f->repo, NULL, snapshot, 1, read_bytes_max, &reporter, NULL, out, err);
 }
 
 /* SECOND on top of FIRST, which is its parent. */
@@ -165,11 +165,11 @@ static void test_confirm__nobody_need_listen(void **state)
     const struct check_reporter deaf = {0};
     struct id id = add_snapshot(f, 0, FIRST, 2), unknown = {{7}};
     struct blob_place place = find_blob(f, &FIRST[0], 0);
-    fixture_ok(confirm_snapshot(f->repo, NULL, &id, PLENTY, NULL, NULL, &r, &err), &err);
+    fixture_ok(confirm_snapshots(f->repo, NULL, &id, 1, PLENTY, NULL, NULL, &r, &err), &err);
     flip_byte(f, STORE_PACK, &place.pack_id, (off_t)place.offset + 20);
-    assert_int_equal(confirm_snapshot(f->repo, NULL, &id, PLENTY, &deaf, NULL, &r, &err), -1);
+    assert_int_equal(confirm_snapshots(f->repo, NULL, &id, 1, PLENTY, &deaf, NULL, &r, &err), -1);
     assert_int_equal(err.code, ERR_CORRUPT);
-    assert_int_equal(confirm_snapshot(f->repo, NULL, &unknown, PLENTY, NULL, NULL, &r, &err), -1);
+    assert_int_equal(confirm_snapshots(f->repo, NULL, &unknown, 1, PLENTY, NULL, NULL, &r, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     fixture_free(f);
 }

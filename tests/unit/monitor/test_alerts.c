@@ -221,6 +221,22 @@ static void test_alerts__many_updates_within_three_days_forget_nothing(void **st
     assert_int_equal(alerts_open_level(s, "late", "config"), ALERT_CRITICAL);
 }
 
+static void test_alerts__what_a_destination_that_is_away_keeps_unsaid_stays_open(void **state)
+{
+    (void)state;
+    look_at("config", ALERT_CRITICAL, START_MS);
+    for (int i = 1; i < 200; i++) {
+        struct finding_list l = {0};
+        finding_add(&l, "destination", "usb", ALERT_CRITICAL, "gone");
+        assert_int_equal(alerts_update(s, &l, &DAILY, START_MS + i * HOUR_MS, remember, &told, NULL), 0);
+        finding_list_release(&l);
+    }
+    assert_int_equal(alerts_open_level(s, "late", "config"), ALERT_CRITICAL);
+    look_at("config", ALERT_FINE, START_MS + 200 * HOUR_MS);
+    assert_int_equal(last()->change, ALERT_CLOSED);
+    assert_int_equal(alerts_open_level(s, "late", "config"), ALERT_FINE);
+}
+
 static void test_alerts__a_clock_that_goes_back_neither_floods_nor_silences(void **state)
 {
     (void)state;
@@ -387,6 +403,7 @@ int main(void)
         TEST(test_alerts__one_that_comes_back_worse_is_told_at_once),
         TEST(test_alerts__what_was_not_looked_at_stays),
         TEST(test_alerts__many_updates_within_three_days_forget_nothing),
+        TEST(test_alerts__what_a_destination_that_is_away_keeps_unsaid_stays_open),
         TEST(test_alerts__a_clock_that_goes_back_neither_floods_nor_silences),
         TEST(test_alerts__the_worst_is_told_first_and_what_is_over_last),
         TEST(test_alerts__when_telling_fails_nothing_has_changed),

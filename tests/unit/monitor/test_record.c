@@ -376,7 +376,7 @@ static void test_record__says_what_cannot_be_written(void **state)
     char *path = record_path(dir, "config");
     assert_int_equal(os_make_dirs(path, 0700, &err), 0);
     assert_int_equal(record_append(dir, &r, &err), -1);
-    assert_non_null(strstr(err.message, "run log"));
+    assert_non_null(strstr(err.message, "log '"));
     struct record_list l;
     assert_int_equal(record_list_read(dir, "config", 1, &l, &err), -1);
     free(path);

@@ -193,6 +193,55 @@ static void test_record__keeps_the_paths_of_a_source(void **state)
     record_list_release(&l);
 }
 
+static void expect_message(const char *members, const char *message, size_t warnings)
+{
+    struct record_list l;
+    char *text = mem_printf("{\"timestamp\":\"2026-02-04T06:02:15Z\",\"by\":\"daemon\",%s}\n", members);
+    add_raw("config", text);
+    assert_int_equal(record_list_read_job(dir, "config", 1, &l, NULL), 0);
+    if (message != NULL)
+        assert_string_equal(l.items[0].message, message);
+    else
+        assert_null(l.items[0].message);
+    assert_int_equal(l.items[0].warnings.count, warnings);
+    record_list_release(&l);
+    free(text);
+}
+
+static void test_record__finds_the_message_of_older_lines(void **state)
+{
+    (void)state;
+    add("config", true, "t1", RECORD_STARTED, 1);
+    expect_message("\"status\":\"skipped\",\"message\":\"m\"", "m", 0);
+    expect_message("\"status\":\"skipped\",\"message\":\"m\",\"warnings\":[\"w\"]", "m", 1);
+    expect_message("\"status\":\"skipped\",\"warnings\":[\"missed it\"]", "missed it", 0);
+    expect_message("\"status\":\"completed\",\"exitCode\":0,\"warnings\":[\"note\"]", "note", 0);
+    expect_message("\"status\":\"completed\",\"exitCode\":3,\"warnings\":[\"w\"]", NULL, 1);
+    expect_message("\"status\":\"completed\",\"exitCode\":0,\"warnings\":[\"w\",\"x\"]", NULL, 2);
+    expect_message("\"status\":\"failed\",\"message\":7", NULL, 0);
+}
+
+static void test_record__cuts_a_message_that_is_too_long(void **state)
+{
+    (void)state;
+    struct record_list l;
+    struct record r = make("config", "t1", RECORD_COMPLETED, 1);
+    size_t len = 5 << 20;
+    r.job = true;
+    r.message = mem_zalloc(len + 1);
+    for (size_t i = 0; i < len; i++)
+        r.message[i] = i % 2 == 1 ? '\xc3' : '\xa4';
+    r.message[0] = 'x';
+    r.message[len - 1] = 'y';
+    append(&r);
+    assert_int_equal(record_list_read_job(dir, "config", 1, &l, NULL), 0);
+    assert_int_equal(l.count, 1);
+    size_t kept = strlen(l.items[0].message);
+    assert_true(kept >= (16 << 10) - 1 && kept <= 16 << 10);
+    assert_true(memcmp(l.items[0].message + kept - 2, "\xc3\xa4", 2) == 0);
+    record_list_release(&l);
+}
+
 static void test_record__drops_paths_before_it_drops_sources(void **state)
 {
     (void)state;
@@ -356,6 +405,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_record__gives_every_line_of_a_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record__keeps_the_paths_of_a_source, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record__drops_paths_before_it_drops_sources, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_record__finds_the_message_of_older_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_record__cuts_a_message_that_is_too_long, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record__takes_sizes_and_times_from_the_texts_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record__a_few_long_lines_are_not_rewritten_in_vain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record_sum__adds_up_the_tiers_of_a_run, set_up, tear_down),

@@ -55,6 +55,122 @@ static void test_rules__of_a_destination_that_is_gone_one_alert_is_enough(void *
     assert_int_equal(level_of("upload-failed", "usb"), -1);
 }
 
+/* What one drive that is unplugged does to two tiers: both are stored there only. */
+static void away(bool is_away)
+{
+    static char usb[] = "usb", nas[] = "nas";
+    static char *both[] = {usb, nas};
+    tiers[0].to = (struct strlist){.items = both, .count = 1};
+    tiers[1].to = (struct strlist){.items = both, .count = 1};
+    fact_destinations[0].ready = !is_away;
+    facts.tier_count = 2;
+}
+
+static void failed(int tier, int64_t at_ms, const char *why)
+{
+    struct record *r = add_record_to(tier, RECORD_FAILED, "b", at_ms, 1);
+    struct record_destination *d = record_add_destination(r, "usb");
+    d->status = RECORD_FAILED;
+    d->message = mem_strdup(why);
+}
+
+static void test_rules__what_a_missing_destination_causes_is_told_with_it(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        upload(i, RECORD_COMPLETED, NULL);
+        records[i].items[0].time.tv_sec = (NOW_MS - 2 * HOUR_MS) / 1000;
+        failed(i, NOW_MS - HOUR_MS, "the disk is gone");
+        fact_tiers[i].late_ms = NOW_MS - 30 * MINUTE_MS;
+    }
+    away(true);
+    const struct finding *f = say("destination", "usb");
+    assert_string_equal(f->details, "config and git have not been stored there since 2026-02-04 06:00");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(level_of("run-failed", tiers[i].name), -1); /* not fine either: nothing is over */
+        assert_int_equal(level_of("late", tiers[i].name), -1);
+    }
+    assert_int_equal(level_of("upload-failed", "usb"), -1);
+    fact_destinations[0].unknown = true; /* it may be there */
+    assert_int_equal(level_of("run-failed", "git"), ALERT_CRITICAL);
+    assert_int_equal(level_of("late", "git"), ALERT_CRITICAL);
+}
+
+static void test_rules__with_the_destination_back_alerts_come_back_until_each_is_over(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        failed(i, NOW_MS - HOUR_MS, "the disk is gone");
+        fact_tiers[i].late_ms = NOW_MS - 30 * MINUTE_MS;
+    }
+    away(true);
+    assert_string_equal(say("destination", "usb")->details, "config and git have not been stored there yet");
+    away(false);
+    assert_int_equal(level_of("destination", "usb"), ALERT_FINE);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(level_of("run-failed", tiers[i].name), ALERT_CRITICAL);
+        assert_int_equal(level_of("late", tiers[i].name), ALERT_CRITICAL);
+    }
+    record_add_destination(add_record(RECORD_COMPLETED, "c", NOW_MS - MINUTE_MS, 0), "usb")->status = RECORD_COMPLETED;
+    fact_tiers[0].late_ms = NOW_MS + HOUR_MS;
+    assert_int_equal(level_of("run-failed", "config"), ALERT_FINE);
+    assert_int_equal(level_of("late", "config"), ALERT_FINE);
+    assert_int_equal(level_of("run-failed", "git"), ALERT_CRITICAL);
+    away(true); /* and gone again: config went well when it ran last */
+    assert_int_equal(level_of("run-failed", "config"), ALERT_FINE);
+    assert_string_equal(say("destination", "usb")->details, "git has not been stored there yet");
+}
+
+static void test_rules__a_tier_with_another_destination_fails_for_its_own_reasons(void **state)
+{
+    (void)state;
+    away(true);
+    tiers[0].to.count = 2;
+    failed(0, NOW_MS - HOUR_MS, "the disk is gone");
+    upload(1, RECORD_FAILED, "gone");
+    fact_tiers[0].late_ms = NOW_MS - 30 * MINUTE_MS;
+    assert_int_equal(level_of("run-failed", "config"), ALERT_CRITICAL);
+    assert_int_equal(level_of("late", "config"), ALERT_CRITICAL);
+    assert_string_equal(say("destination", "usb")->details, "config and git have not been stored there yet");
+    tiers[1].disabled = true;
+    assert_string_equal(say("destination", "usb")->details, "config has not been stored there yet");
+}
+
+static void test_rules__tiers_that_lack_a_destination_since_other_times_have_lines_of_their_own(void **state)
+{
+    (void)state;
+    static struct plan_tier third = {.name = "db"};
+    struct fact_tier all[3];
+    away(true);
+    third.to = tiers[0].to;
+    for (int i = 0; i < 2; i++)
+        upload(i, RECORD_COMPLETED, NULL);
+    for (int i = 0; i < 2; i++) {
+        failed(i, NOW_MS - MINUTE_MS, "gone");
+        all[i] = fact_tiers[i];
+    }
+    all[2] = (struct fact_tier){.tier = &third, .records = &records[0]};
+    facts.tiers = all;
+    facts.tier_count = 3;
+    assert_string_equal(say("destination", "usb")->details,
+                        "config and db have not been stored there since 2026-02-04 07:00\n"
+                        "git has not been stored there since 2026-02-04 06:00");
+}
+
+static void test_rules__what_failed_the_whole_run_is_not_told_of_the_destination_too(void **state)
+{
+    (void)state;
+    failed(0, NOW_MS - HOUR_MS, "the disk is gone"); /* as the run's own error says */
+    assert_int_equal(level_of("run-failed", "config"), ALERT_CRITICAL);
+    assert_int_equal(level_of("upload-failed", "usb"), -1);
+    failed(0, NOW_MS - HOUR_MS, "its disk is full");
+    assert_int_equal(level_of("upload-failed", "usb"), ALERT_CRITICAL);
+    facts.tier_count = 2;
+    failed(0, NOW_MS - HOUR_MS, "the disk is gone");
+    upload(1, RECORD_FAILED, "gone"); /* of that one only the destination's rule speaks */
+    assert_string_equal(say("upload-failed", "usb")->command, "clawback run git");
+}
+
 /* --- space --- */
 
 static int space(uint64_t free_bytes, uint64_t total_bytes)
@@ -203,6 +319,11 @@ int main(void)
         TEST(test_rules__a_destination_that_is_not_ready_is_critical),
         TEST(test_rules__a_destination_that_did_not_get_all_is_critical),
         TEST(test_rules__of_a_destination_that_is_gone_one_alert_is_enough),
+        TEST(test_rules__what_a_missing_destination_causes_is_told_with_it),
+        TEST(test_rules__with_the_destination_back_alerts_come_back_until_each_is_over),
+        TEST(test_rules__a_tier_with_another_destination_fails_for_its_own_reasons),
+        TEST(test_rules__tiers_that_lack_a_destination_since_other_times_have_lines_of_their_own),
+        TEST(test_rules__what_failed_the_whole_run_is_not_told_of_the_destination_too),
         TEST(test_rules__space_at_and_above_its_thresholds),
         TEST(test_rules__space_is_over_when_there_is_some_to_spare),
         TEST(test_rules__space_can_be_switched_off),

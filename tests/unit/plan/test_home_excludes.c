@@ -7,13 +7,14 @@ static struct filter *filter_for(const struct agent_home *h)
 {
     struct strlist patterns = {0};
     struct filter *f = filter_new();
-    for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++) {
-        assert_true(strlen(e->why) > 0);
-        assert_int_equal(filter_add(f, e->pattern, false, NULL), 0);
-    }
     agent_home_excludes(h, &patterns);
-    for (size_t i = 0; i < patterns.count; i++)
+    for (size_t i = 0; i < patterns.count; i++) {
+        const char *why = agent_exclude_why(patterns.items[i]);
+        assert_true(why == NULL || *why != '\0');
         assert_int_equal(filter_add(f, patterns.items[i], false, NULL), 0);
+    }
+    assert_true(strlist_contains(&patterns, "node_modules"));
+    assert_non_null(agent_exclude_why("node_modules"));
     strlist_release(&patterns);
     return f;
 }

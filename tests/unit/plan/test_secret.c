@@ -102,6 +102,27 @@ static void test_secret__a_command_says_it(void **state)
     expect_error(missing, ERR_NOT_FOUND, "cannot start '/no/such/program'");
 }
 
+static void test_secret__where_nobody_sits_a_command_has_its_time_and_no_more(void **state)
+{
+    (void)state;
+    char *found = NULL;
+    struct err err = {0};
+    struct secret s = of_shell("echo ' hush '");
+    assert_int_equal(secret_fetch_within(&s, 5000, &found, &err), 0);
+    assert_string_equal(found, "hush");
+    free(found);
+    strlist_release(&s.command);
+    s = of_shell("sleep 30");
+    assert_int_equal(secret_fetch_within(&s, 200, &found, &err), -1);
+    assert_int_equal(err.code, ERR_TIMEOUT);
+    assert_null(found);
+    strlist_release(&s.command);
+    s = of_shell("echo a; echo b");
+    assert_int_equal(secret_fetch_within(&s, 5000, &found, &err), -1);
+    assert_int_equal(err.code, ERR_USAGE);
+    strlist_release(&s.command);
+}
+
 static void test_secret__an_attended_command_may_say_more(void **state)
 {
     (void)state;
@@ -199,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_secret__a_file_without_the_blanks_around_it),
         cmocka_unit_test(test_secret__a_file_must_hold_one_line),
         cmocka_unit_test(test_secret__a_command_says_it),
+        cmocka_unit_test(test_secret__where_nobody_sits_a_command_has_its_time_and_no_more),
         cmocka_unit_test(test_secret__an_attended_command_may_say_more),
         cmocka_unit_test(test_secret__a_variable_is_taken_as_it_is),
         cmocka_unit_test(test_secret__systemd_keeps_credentials),

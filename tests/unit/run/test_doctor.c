@@ -21,6 +21,7 @@
 #include "repo/lock.h"
 #include "run/destination.h"
 #include "run/doctor_checks.h"
+#include "run/installed.h"
 #include "store/scratch.h"
 
 static char *base, *state_dir;
@@ -428,17 +429,74 @@ static void test_doctor__sensitive_files(void **state)
 
 /* ---- the system */
 
-static void test_doctor__schedulers(void **state)
+static void test_doctor__without_a_scheduler(void **state)
 {
     (void)state;
     struct plan *p = usual();
     char *said = examine(doctor_scheduler, p);
-    assert_true(strstr(said, "nothing runs the backups") != NULL || strstr(said, "green") != NULL);
+    /* The machine that this runs on may have one. */
+    assert_true(strstr(said, "yellow: nothing starts backups by itself") != NULL || strstr(said, "green") != NULL);
     free(said);
-    write_file(".config/systemd/user/mine.timer", "[Unit]\nDescription=clawback\n", 0644);
+    write_file("state/schedule.json", "{", 0600);
+    EXPECT(doctor_scheduler, p, "yellow: ", "is damaged", "clawback schedule install");
+    plan_free(p);
+}
+
+static void test_doctor__schedules_made_by_hand(void **state)
+{
+    (void)state;
+    struct plan *p = usual();
+    write_file(".config/systemd/user/mine.timer", "[Timer]\nOnCalendar=hourly\nUnit=other.service\n", 0644);
+    write_file(".config/systemd/user/other.service", "[Service]\nExecStart=/usr/bin/clawback health\n", 0644);
+    EXPECT(doctor_scheduler, p, "!mine.timer");
+    write_file(".config/systemd/user/other.service", "[Service]\nExecStart=/usr/bin/clawback -q run --wait\n", 0644);
+    write_file(".config/systemd/user/my-clawback.service", "[Service]\nExecStart=/bin/clawback daemon\n", 0644);
     write_file(".openclaw/openclaw.json", "{}", 0600);
     write_file(".openclaw/cron/jobs.json", "{\"jobs\":[{\"name\":\"clawback\"}]}", 0600);
-    EXPECT(doctor_scheduler, p, "mine.timer", "jobs.json", "!yellow");
+    EXPECT(doctor_scheduler, p, "mine.timer starts the backups (set up by hand)", "my-clawback.service", "jobs.json",
+           "!yellow");
+    plan_free(p);
+}
+
+static void test_doctor__what_was_installed_lives_or_does_not(void **state)
+{
+    (void)state;
+    struct plan *p = usual();
+    struct installed all = {0};
+    installed_add(&all, VIA_DAEMON)->enabled = true;
+    assert_int_equal(installed_write(state_dir, &all, NULL), 0);
+    EXPECT(doctor_scheduler, p, "yellow: daemon starts the backups no more: the daemon does not run",
+           "clawback schedule status");
+    installed_find(&all, VIA_DAEMON)->enabled = false;
+    assert_int_equal(installed_write(state_dir, &all, NULL), 0);
+    EXPECT(doctor_scheduler, p, "yellow: nothing is started by daemon: ", "disabled", "clawback schedule enable");
+    installed_release(&all);
+    plan_free(p);
+}
+
+static void test_doctor__channels_for_alerts(void **state)
+{
+    (void)state;
+    static const char HEAD[] = "passphrase: {file: ~/secret/passphrase}\ndestinations: {d: {path: ~/backups}}\n"
+                               "alerts:\n  channels:\n"
+                               "    phone: {telegram: {token: {file: ~/secret/token}, chat: 1}}\n"
+                               "    hook: {webhook: {url: {env: CLAWBACK_TEST_HOOK}}}\n"
+                               "    own: {command: [/bin/sh]}\n"
+                               "    gone: {command: [/nowhere/page-me]}\n";
+    struct plan *p = usual();
+    EXPECT(doctor_alerts, p, "yellow: nobody is told when a backup fails", "clawback alerts test");
+    plan_free(p);
+    p = plan_of(HEAD, "  t: {files: [~/data], to: [d]}\n");
+    unsetenv("CLAWBACK_TEST_HOOK");
+    EXPECT(doctor_alerts, p, "yellow: channel 'phone': its token: ", "yellow: channel 'hook': its address: ",
+           "green: channel 'own' (command)", "yellow: channel 'gone': '/nowhere/page-me'", "!red");
+    write_file("secret/token", "12:secret", 0644);
+    setenv("CLAWBACK_TEST_HOOK", "http://127.0.0.1:1/", 1);
+    EXPECT(doctor_alerts, p, "yellow: channel 'phone': others can read file", "chmod 600",
+           "yellow: channel 'hook': its address comes from the environment", "!12:secret");
+    write_file("secret/token", "12:secret", 0600);
+    EXPECT(doctor_alerts, p, "green: channel 'phone' (telegram)");
+    unsetenv("CLAWBACK_TEST_HOOK");
     plan_free(p);
 }
 
@@ -535,7 +593,10 @@ int main(void)
         TEST(test_doctor__directories_that_others_may_write),
         TEST(test_doctor__gpg),
         TEST(test_doctor__sensitive_files),
-        TEST(test_doctor__schedulers),
+        TEST(test_doctor__without_a_scheduler),
+        TEST(test_doctor__schedules_made_by_hand),
+        TEST(test_doctor__what_was_installed_lives_or_does_not),
+        TEST(test_doctor__channels_for_alerts),
         TEST(test_doctor__what_the_records_say),
         TEST(test_doctor__a_clock_in_the_past),
         TEST(test_doctor__runs_them_all_and_changes_nothing),

@@ -106,6 +106,25 @@ static void test_installed__is_read_as_it_was_written(void **state)
     installed_release(&all);
 }
 
+static void test_installed__knows_how_often_it_starts_runs(void **state)
+{
+    (void)state;
+    struct installed all = {0};
+    assert_int_equal(installed_period_ms(dir), 0);
+    remember(VIA_CRON, true);
+    assert_int_equal(installed_read(dir, &all, NULL), 0);
+    const struct installed_item *item = installed_find(&all, VIA_CRON);
+    uint64_t every_ms = 0;
+    for (size_t i = 0; i < item->trigger_count; i++)
+        if (item->triggers[i].schedule.kind == SCHEDULE_EVERY)
+            every_ms = item->triggers[i].schedule.every_ms;
+    assert_true(every_ms > 0);
+    assert_int_equal(installed_period_ms(dir), every_ms);
+    installed_release(&all);
+    remember(VIA_CRON, false);
+    assert_int_equal(installed_period_ms(dir), 0);
+}
+
 static void test_installed__is_empty_without_a_file(void **state)
 {
     (void)state;
@@ -204,7 +223,7 @@ static void expect_found(const char *subject, bool ok, const char *part)
 static void test_check__says_that_nothing_is_installed(void **state)
 {
     (void)state;
-    expect_found("schedule", false, "clawback schedule install");
+    expect_found("schedule", false, "no schedule is installed");
     write_file("schedule.json", "{");
     expect_found("schedule", false, "is damaged");
 }
@@ -361,6 +380,7 @@ int main(void)
     setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
         IN_DIR(test_installed__is_read_as_it_was_written),
+        IN_DIR(test_installed__knows_how_often_it_starts_runs),
         IN_DIR(test_installed__is_empty_without_a_file),
         IN_DIR(test_installed__refuses_a_damaged_file),
         IN_DIR(test_installed__notices_every_change_of_a_trigger),

@@ -61,6 +61,33 @@ static void test_due__after_its_interval_or_a_little_before(void **state)
     assert_true(due(&t, start, start + 571000, NULL));
 }
 
+static bool due_in_time(const struct plan_tier *t, int64_t age_ms, int64_t period_ms, unsigned late_percent)
+{
+    struct record r = {.status = RECORD_STARTED, .time = {.tv_sec = 1770192000}};
+    const struct record_list l = {.items = &r, .count = 1};
+    return run_tier_due_by_next_start(t, &l, 1770192000000 + age_ms, (uint64_t)period_ms, late_percent);
+}
+
+static void test_due__now_when_it_would_be_late_at_the_next_start(void **state)
+{
+    (void)state;
+    enum { MINUTE = 60000 };
+    struct plan_tier t = {.schedule = {.kind = SCHEDULE_EVERY, .every_ms = (uint64_t)(2 * HOUR)}};
+    struct record_list none = {0};
+    assert_false(due_in_time(&t, 24 * MINUTE, 2 * HOUR, 25)); /* at the next one its age is 2 h 24 min */
+    assert_true(due_in_time(&t, 25 * MINUTE, 2 * HOUR, 25));  /* 2 h 25 min, and it takes its time */
+    assert_false(due_in_time(&t, 25 * MINUTE, HOUR, 25));     /* the next one comes before */
+    assert_false(due_in_time(&t, 25 * MINUTE, 2 * HOUR, 50));
+    assert_true(due_in_time(&t, 25 * MINUTE, 2 * HOUR, 0)); /* lateness is no alert: a quarter */
+    assert_false(due_in_time(&t, HOUR, 0, 25));             /* nobody knows when we are started */
+    assert_false(due_in_time(&t, -HOUR, 2 * HOUR, 25));     /* a record from the future */
+    assert_false(run_tier_due_by_next_start(&t, &none, 1770192000000, (uint64_t)(2 * HOUR), 25)); /* it is due anyway */
+    t.disabled = true;
+    assert_false(due_in_time(&t, HOUR, 2 * HOUR, 25));
+    t = (struct plan_tier){.schedule = {.kind = SCHEDULE_CRON}};
+    assert_false(due_in_time(&t, HOUR, 2 * HOUR, 25));
+}
+
 static void test_due__at_once_when_it_never_ran(void **state)
 {
     (void)state;
@@ -417,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_size_rule__knows_empty_shrunken_and_fine),
         cmocka_unit_test(test_due__after_its_interval_or_a_little_before),
         cmocka_unit_test(test_due__at_once_when_it_never_ran),
+        cmocka_unit_test(test_due__now_when_it_would_be_late_at_the_next_start),
         cmocka_unit_test(test_due__a_record_from_the_future_stops_nothing),
         cmocka_unit_test(test_due__cron_without_slack),
         cmocka_unit_test(test_archive_policy__four_weeks_and_a_year_of_first_sundays),

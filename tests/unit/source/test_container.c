@@ -18,7 +18,6 @@ static const char ENGINE[] =
     "printf '%s\\n' \"$@\" >>\"$here/arguments\"\n"
     "[ ! -e \"$here/trouble\" ] || { cat \"$here/trouble\" >&2; exit 1; }\n"
     "case $1 in\n"
-    "ps) cat \"$here/ids\"; exit 0 ;;\n"
     "container) shift 2; sep=; status=0; printf '['\n"
     "    for name; do\n"
     "        if [ -e \"$here/$name.json\" ]; then printf '%s' \"$sep\"; cat \"$here/$name.json\"; sep=,\n"
@@ -126,7 +125,7 @@ static char *file_text(const char *name)
     return text;
 }
 
-/* ------------------------------------------------------------------------------------------------- finding, listing */
+/* ------------------------------------------------------------------------------------------------- finding */
 
 static void test_container__running_one_is_described_without_its_secrets(void **state)
 {
@@ -253,32 +252,6 @@ static void test_container__trouble_with_the_engine_is_an_error(void **state)
     assert_int_equal(failure_of("erp", "nothing that makes sense"), ERR_FAILED);
     place_file(&place, "docker", "#!/bin/sh\necho '[{\"Id\":\"\"}]'\n");
     assert_int_equal(failure_of("erp", "nothing that makes sense"), ERR_FAILED);
-}
-
-static void test_container__list_has_all_that_run_once(void **state)
-{
-    (void)state;
-    struct container_list l;
-    assert_int_equal(container_list_running(&l, NULL, NULL), 0);
-    assert_int_equal(l.count, 0);
-    use_docker();
-    place_file(&place, "ids", "");
-    assert_int_equal(container_list_running(&l, NULL, NULL), 0);
-    assert_int_equal(l.count, 0);
-    place_file(&place, "a.json", "{\"Id\":\"9\",\"Name\":\"a\",\"State\":{\"Status\":\"running\",\"Running\":true}}");
-    place_file(&place, "ids", "gone\nerp\nold\na\nerp\n"); /* one ended meanwhile */
-    struct strlist notes = {0};
-    assert_int_equal(container_list_running(&l, &notes, NULL), 0);
-    assert_int_equal(l.count, 2);
-    assert_string_equal(l.items[0].name, "a");
-    assert_string_equal(l.items[1].name, "erp");
-    assert_int_equal(notes.count, 0);
-    container_list_release(&l);
-    place_file(&place, "trouble", "permission denied\n");
-    assert_int_equal(container_list_running(&l, &notes, NULL), 0);
-    assert_int_equal(l.count, 0);
-    assert_int_equal(notes.count, 1);
-    strlist_release(&notes);
 }
 
 /* ------------------------------------------------------------------------------------------------ programs in it */
@@ -535,7 +508,6 @@ int main(void)
         TEST(test_container__docker_without_root_is_found_at_its_socket),
         TEST(test_container__names_that_are_none_reach_no_engine),
         TEST(test_container__trouble_with_the_engine_is_an_error),
-        TEST(test_container__list_has_all_that_run_once),
         TEST(test_container__secrets_go_by_name_only),
         TEST(test_container__input_and_output_pass_through),
         TEST(test_container__failure_names_the_program_there),

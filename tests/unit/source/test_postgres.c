@@ -144,7 +144,7 @@ struct taken {
     struct sink sink;
     struct sink_reporter reporter;
     char *names[FILES_MAX];
-    struct sink_content *contents[FILES_MAX];
+    struct sink_content contents[FILES_MAX];
     struct buf texts[FILES_MAX];
     struct err errors[FILES_MAX];
     size_t count;
@@ -175,7 +175,7 @@ static int take_entry(struct sink *s, const struct node *n, const char *path, st
     (void)err;
     assert_true(t->count < FILES_MAX);
     t->names[t->count] = mem_strdup(n->name);
-    t->contents[t->count] = content;
+    t->contents[t->count] = *content;
     buf_init(&t->texts[t->count++], 1 << 20);
     return 0;
 }
@@ -199,7 +199,7 @@ static void take_excluded(void *ctx, const char *path, const char *why)
 
 static void read_content(struct taken *t, size_t i)
 {
-    struct sink_content *c = t->contents[i];
+    const struct sink_content *c = &t->contents[i];
     struct sink_stream stream;
     struct node node = {0};
     struct err *err = &t->errors[i];
@@ -253,7 +253,7 @@ static int take(struct taken *t, const struct postgres_options *options, struct 
     for (size_t i = 0; i < t->count && rc == 0 && !t->never; i++)
         read_content(t, t->backwards ? t->count - 1 - i : i);
     for (size_t i = 0; i < t->count; i++)
-        t->contents[i]->release(t->contents[i]->ctx);
+        t->contents[i].release(t->contents[i].ctx);
     source_free(s);
     return rc;
 }
