@@ -5,7 +5,8 @@
  * How it is told: up to 128 KiB by a read that refuses to wait for the disk; when it comes short, all from there on
  * counts as not cached (asking more closely would be too late: the kernel has begun to read ahead). A larger file is
  * asked by mincore(), in windows, always one window ahead of reading for the same reason. Where the system doesn't
- * tell, nothing is dropped.
+ * tell, nothing is dropped. Two gaps are the kernel's: a page that it is still reading cannot be dropped, and a read
+ * that refuses to wait may set off one that is done before it looks. Such pages stay.
  */
 #pragma once
 #include <stdbool.h>
