@@ -58,6 +58,11 @@ char *mem_strndup(const char *s, size_t len)
     return copy;
 }
 
+bool mem_same_string(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 char *mem_printf(const char *format, ...)
 {
     va_list args;

@@ -15,6 +15,8 @@ void *mem_array(void *p, size_t count, size_t size);
 void *mem_copy(const void *p, size_t bytes);
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t len);
+/* Two strings that may be NULL, which is the same as itself only. */
+bool mem_same_string(const char *a, const char *b);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Overwrites secrets in a way the compiler keeps. */
 void mem_wipe(void *p, size_t bytes);

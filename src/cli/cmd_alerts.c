@@ -63,12 +63,6 @@ static const struct option OPTIONS[] = {
     OPTION_END,
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now = os_now();
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* --- list, history --- */
 
 /* Is there anything to open? Who only looks makes no database. */
@@ -93,7 +87,7 @@ static int list(struct cli *cli, const struct alerts_options *o, const char *sta
         state_close(s);
         return -1;
     }
-    alerts_view_open(cli, &open, now_ms());
+    alerts_view_open(cli, &open, os_now_ms());
     alert_list_release(&open);
     state_close(s);
     return 0;
@@ -132,7 +126,7 @@ static bool test_channel(struct cli *cli, const struct plan *p, const struct pla
     struct message m;
     struct channel_answer answer = {.hopeless = false};
     struct err err = {0};
-    message_test(&m, p->host, now_ms());
+    message_test(&m, p->host, os_now_ms());
     bool taken = channel_send(c, &m, &answer, &err) == 0;
     message_release(&m);
     show_answer(cli, c, answer.text, &err);
@@ -235,7 +229,7 @@ static int silence(struct cli *cli, const struct alerts_options *o, const char *
                    struct err *err)
 {
     const char *rule = argv[0], *subject = argc > 1 ? argv[1] : NULL;
-    int64_t now = now_ms();
+    int64_t now = os_now_ms();
     int64_t until = o->for_ms == 0 ? 0 : o->for_ms < (uint64_t)(INT64_MAX - now) ? now + (int64_t)o->for_ms : INT64_MAX;
     struct state *s = NULL;
     if (check_silence(o, rule, err) != 0 || state_open(&s, state_dir, err) != 0)

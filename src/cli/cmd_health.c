@@ -136,8 +136,7 @@ static void write_log(const struct health_report *r)
 static int without_plan(struct cli *cli, const struct health_args *o, const struct err *why)
 {
     struct health_report r = {.worst = ALERT_CRITICAL};
-    struct timespec now = os_now();
-    r.facts.now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    r.facts.now_ms = os_now_ms();
     struct finding *f =
         finding_add(&r.findings, "plan", "", ALERT_CRITICAL, "no plan, so no backups: %s", why->message);
     f->command = mem_strdup(why->code == ERR_NOT_FOUND ? "clawback setup" : "clawback config check");

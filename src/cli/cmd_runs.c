@@ -48,19 +48,13 @@ static const struct option OPTIONS[] = {
     OPTION_END,
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now = os_now();
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int parse_since(const char *text, int64_t *out, struct err *err)
 {
     uint64_t ago;
     if (text == NULL)
         return 0;
     if (duration_parse(text, &ago, NULL) == 0) {
-        int64_t now = now_ms();
+        int64_t now = os_now_ms();
         *out = ago < (uint64_t)now ? now - (int64_t)ago : 0;
         return 0;
     }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/health_view.h"
 #include "cli/text.h"
+#include "os/clock.h"
 
 static void add_family(struct buf *out, const char *name, const char *help)
 {
@@ -87,7 +88,7 @@ static bool last_success(const struct fact_tier *t, double *out)
 static bool last_end(const struct fact_tier *t, double *out)
 {
     const struct record *r = last_run(t);
-    return r != NULL && moment((int64_t)r->time.tv_sec * 1000 + r->time.tv_nsec / 1000000, out);
+    return r != NULL && moment(os_time_ms(&r->time), out);
 }
 
 static bool exit_code(const struct fact_tier *t, double *out)

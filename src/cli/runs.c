@@ -6,11 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
-
-static int64_t to_ms(const struct timespec *t)
-{
-    return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
-}
+#include "os/clock.h"
 
 bool runs_match(const struct run_filter *f, const struct record *r)
 {
@@ -19,7 +15,7 @@ bool runs_match(const struct run_filter *f, const struct record *r)
         return false;
     if (f->run_id != NULL && (r->run_id == NULL || strncmp(r->run_id, f->run_id, strlen(f->run_id)) != 0))
         return false;
-    return to_ms(&r->time) >= f->since_ms && (wrong || !f->failed);
+    return os_time_ms(&r->time) >= f->since_ms && (wrong || !f->failed);
 }
 
 struct gathering {
@@ -86,7 +82,7 @@ static int gather_log(struct gathering *g, const char *state_dir, const char *na
 
 static int64_t rank_ms(const struct run_row *row)
 {
-    return to_ms(row->began.tv_sec != 0 ? &row->began : &row->record.time);
+    return os_time_ms(row->began.tv_sec != 0 ? &row->began : &row->record.time);
 }
 
 static int newest_first(const void *a, const void *b)

@@ -4,17 +4,13 @@
 #include "cli/table.h"
 #include "cli/text.h"
 #include "monitor/rules.h"
+#include "os/clock.h"
 #include "run/run.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { FILL_COLUMNS = 20, SHOWN_MAX_BYTES = 8192, PROBLEM_INDENT = 2 };
-
-static int64_t to_ms(const struct timespec *t)
-{
-    return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
-}
 
 /* The run that was killed, or that the machine went down under; NULL: it ended, as it should. */
 static const struct record *unended(const struct tier_status *t)
@@ -98,7 +94,7 @@ static void add_tiers(const struct status *s, int64_t now_ms, struct buf *out)
         add_bars(t, &history);
         const struct record *newest = unended(t) != NULL ? unended(t) : t->last;
         if (newest != NULL)
-            relative(to_ms(&newest->time), now_ms, last);
+            relative(os_time_ms(&newest->time), now_ms, last);
         if (t->size_count > 0)
             cli_bytes(t->sizes[t->size_count - 1], size);
         cli_table_row(table, (const char *const[]){t->facts->tier->name, outcome(t), last, next_text(t, now_ms, next),
@@ -245,8 +241,8 @@ static json_t *tier_json(const struct tier_status *t)
         json_pack("{s:o, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "name", text_json(t->facts->tier->name),
                   "outcome", outcome(t), "disabled", t->facts->tier->disabled, "running", t->facts->running, "due",
                   t->due, "next_due", time_json(t->facts->next_ms), "late_at", time_json(t->facts->late_ms), "last_run",
-                  time_json(t->last != NULL ? to_ms(&t->last->time) : 0), "last_success",
-                  time_json(t->good != NULL ? to_ms(&t->good->time) : 0), "sizes", sizes);
+                  time_json(t->last != NULL ? os_time_ms(&t->last->time) : 0), "last_success",
+                  time_json(t->good != NULL ? os_time_ms(&t->good->time) : 0), "sizes", sizes);
     if (t->last != NULL) {
         json_object_set_new(o, "exit_code", json_integer(t->last->exit_code));
         json_object_set_new(o, "duration_ms", json_integer((json_int_t)t->last->duration_ms));

@@ -16,12 +16,6 @@ enum { UNIT_MAX_BYTES = 64 << 10 };
 /* Not "clawback-…", since a tier's name may follow that. */
 static const char UNIT[] = "clawbackd.service";
 
-static int64_t now_ms(void)
-{
-    struct timespec now = os_now();
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* It can always be started by hand. */
 static bool is_ready(struct install *in, const char **why_not)
 {
@@ -92,7 +86,7 @@ static int put_entry(struct install *in, const char *path, const struct installe
         if (in->dry_run)
             install_tell(in, INSTALL_TEXT, "%s\n", entry);
         else
-            rc = jobs_file_put(path, entry, now_ms(), err);
+            rc = jobs_file_put(path, entry, os_now_ms(), err);
     }
     free(entry);
     return rc;
@@ -157,7 +151,7 @@ static void tell_how_to_start(struct install *in, const char *why_not)
 {
     const char *const words[] = {in->program};
     char *why = NULL, *program = install_shell_text(words, 1);
-    if (!installed_daemon_lives(in->state_dir, now_ms(), &why))
+    if (!installed_daemon_lives(in->state_dir, os_now_ms(), &why))
         install_tell(in, INSTALL_WARNING,
                      "%s, so nothing starts the daemon: start it yourself, now and after each start of the system: "
                      "nohup %s daemon >/dev/null 2>&1 &",
@@ -237,7 +231,7 @@ static int remove_daemon(struct install *in, struct installed_item *item, struct
         install_tell(in, INSTALL_NOTE, "the daemon stays: there are other jobs in %s", path);
     else if (rc == 0)
         rc = remove_unit(in, err);
-    if (rc == 0 && !others && !in->dry_run && installed_daemon_lives(in->state_dir, now_ms(), &why))
+    if (rc == 0 && !others && !in->dry_run && installed_daemon_lives(in->state_dir, os_now_ms(), &why))
         install_tell(in, INSTALL_NOTE, "a daemon that was started by hand still runs, without jobs");
     free(why);
     free(path);
@@ -252,7 +246,7 @@ static int enable_daemon(struct install *in, struct installed_item *item, bool o
         changes[i] = (struct jobs_change){.id = item->triggers[i].id, .set_enabled = true, .enabled = on};
         install_tell(in, INSTALL_STEP, "%s job '%s' in %s", on ? "enable" : "disable", item->triggers[i].id, path);
     }
-    int rc = in->dry_run ? 0 : jobs_file_change(path, changes, item->trigger_count, now_ms(), err);
+    int rc = in->dry_run ? 0 : jobs_file_change(path, changes, item->trigger_count, os_now_ms(), err);
     free(changes);
     free(path);
     return rc;

@@ -17,11 +17,6 @@ static char *copy_text(const char *s)
     return s != NULL ? mem_strdup(s) : NULL;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 void job_release(struct job *j)
 {
     char *texts[] = {j->id,        j->agent_id, j->name,      j->session_target, j->wake_mode,
@@ -90,7 +85,7 @@ bool job_schedule_equal(const struct schedule *a, const struct schedule *b)
     case SCHEDULE_EVERY:
         return a->every_ms == b->every_ms && a->anchor_ms == b->anchor_ms;
     case SCHEDULE_CRON:
-        return same_cron(&a->cron, &b->cron) && same_text(a->zone, b->zone);
+        return same_cron(&a->cron, &b->cron) && mem_same_string(a->zone, b->zone);
     case SCHEDULE_AT:
         return a->at_ms == b->at_ms;
     }
@@ -99,9 +94,9 @@ bool job_schedule_equal(const struct schedule *a, const struct schedule *b)
 
 static bool same_command(const struct job *a, const struct job *b)
 {
-    return strlist_equal(&a->argv, &b->argv) && a->agent_turn == b->agent_turn && same_text(a->text, b->text) &&
-           same_text(a->directory, b->directory) && strlist_equal(&a->env, &b->env) && same_text(a->input, b->input) &&
-           a->timeout_ms == b->timeout_ms;
+    return strlist_equal(&a->argv, &b->argv) && a->agent_turn == b->agent_turn && mem_same_string(a->text, b->text) &&
+           mem_same_string(a->directory, b->directory) && strlist_equal(&a->env, &b->env) &&
+           mem_same_string(a->input, b->input) && a->timeout_ms == b->timeout_ms;
 }
 
 static bool same_rules(const struct job *a, const struct job *b)
@@ -114,10 +109,10 @@ static bool same_rules(const struct job *a, const struct job *b)
 
 bool job_equal(const struct job *a, const struct job *b)
 {
-    return same_text(a->id, b->id) && same_text(a->agent_id, b->agent_id) && same_text(a->name, b->name) &&
-           same_text(a->session_target, b->session_target) && same_text(a->wake_mode, b->wake_mode) &&
-           a->created_ms == b->created_ms && job_schedule_equal(&a->schedule, &b->schedule) && same_command(a, b) &&
-           same_rules(a, b);
+    return mem_same_string(a->id, b->id) && mem_same_string(a->agent_id, b->agent_id) &&
+           mem_same_string(a->name, b->name) && mem_same_string(a->session_target, b->session_target) &&
+           mem_same_string(a->wake_mode, b->wake_mode) && a->created_ms == b->created_ms &&
+           job_schedule_equal(&a->schedule, &b->schedule) && same_command(a, b) && same_rules(a, b);
 }
 
 bool job_id_valid(const char *id)

@@ -60,11 +60,6 @@ void jobs_edits_free(struct jobs_edits *e)
     free(e);
 }
 
-bool jobs_edits_empty(const struct jobs_edits *e)
-{
-    return e->edit_count == 0;
-}
-
 static size_t index_of(const struct jobs_edits *e, const struct jobs_node *n)
 {
     return (size_t)(n - e->t->nodes);

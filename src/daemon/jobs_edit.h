@@ -31,6 +31,5 @@ void jobs_edit_append(struct jobs_edits *e, const struct jobs_node *list, const 
 /* Takes a member or an element out, with the comment behind it on its line. The only edit of its container. */
 void jobs_edit_remove(struct jobs_edits *e, const struct jobs_node *container, const struct jobs_node *child);
 
-bool jobs_edits_empty(const struct jobs_edits *e);
 /* Appends the new text. ERR_FAILED: it would not be what was meant; out is to be thrown away. */
 int jobs_edits_apply(struct jobs_edits *e, struct buf *out, struct err *err);

@@ -34,7 +34,7 @@ static int64_t clock_ms(clockid_t clock)
 {
     struct timespec t;
     clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return os_time_ms(&t);
 }
 
 struct scheduler_time loop_time(void)

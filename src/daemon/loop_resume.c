@@ -15,14 +15,10 @@
 #include <string.h>
 #include "base/mem.h"
 #include "daemon/loop_internal.h"
+#include "os/clock.h"
 
 /* All that is kept: times that come while a long job runs take a line each. */
 enum { LINES_READ = RECORD_KEPT_LINES };
-
-static int64_t time_ms(const struct record *r)
-{
-    return (int64_t)r->time.tv_sec * 1000 + r->time.tv_nsec / 1000000;
-}
 
 /* Its start and its end in the log; either may be NULL. since_ms: when the memory says that it began. */
 static void find_run(const struct record_list *l, int64_t since_ms, const struct record **start,
@@ -31,7 +27,7 @@ static void find_run(const struct record_list *l, int64_t since_ms, const struct
     *start = *end = NULL;
     for (size_t i = l->count; i-- > 0 && *start == NULL;) {
         const struct record *r = &l->items[i];
-        if (r->status == RECORD_STARTED && r->run_id != NULL && time_ms(r) >= since_ms)
+        if (r->status == RECORD_STARTED && r->run_id != NULL && os_time_ms(&r->time) >= since_ms)
             *start = r;
     }
     for (size_t i = l->count; *start != NULL && i-- > 0 && *end == NULL;) {
@@ -56,10 +52,11 @@ static void copy_job(struct job *to, const struct loop *l, const char *id)
 static void watch(struct loop *l, const struct scheduler_memory *m, const struct record *start)
 {
     struct slot *s = loop_free_slot(l);
-    uint64_t gone_ms = loop_since_ms(time_ms(start));
+    uint64_t gone_ms = loop_since_ms(os_time_ms(&start->time));
     if (s == NULL)
         return;
-    *s = (struct slot){.left_over = true, .began_ms = time_ms(start), .due_ms = m->due_ms, .attempt = m->attempt};
+    *s = (struct slot){
+        .left_over = true, .began_ms = os_time_ms(&start->time), .due_ms = m->due_ms, .attempt = m->attempt};
     copy_job(&s->job, l, m->id);
     uint64_t left = s->job.timeout_ms == 0 ? 0 : s->job.timeout_ms > gone_ms ? s->job.timeout_ms - gone_ms : 1;
     s->run = job_run_adopt(start->pid, start->run_id, left, l->options.grace_ms);
@@ -113,7 +110,7 @@ static void add_forgotten(struct loop *l, struct memory_list *memory)
         const struct record *start = record_unended(&log);
         if (start != NULL) {
             m.id = mem_strdup(m.id);
-            m.last_run_ms = m.due_ms = time_ms(start);
+            m.last_run_ms = m.due_ms = os_time_ms(&start->time);
             memory->items = mem_array(memory->items, memory->count + 1, sizeof m);
             memory->items[memory->count++] = m;
         }
@@ -128,7 +125,7 @@ static struct record missing_end(const struct loop *l, const char *id, const str
 {
     struct record r = loop_record_new(RECORD_COMPLETED, id, start->run_id, loop_time().wall_ms);
     size_t tiers = record_sum_run(l->options.state_dir, start->run_id, &r);
-    r.duration_ms = loop_since_ms(time_ms(start));
+    r.duration_ms = loop_since_ms(os_time_ms(&start->time));
     if (tiers == 0 || !r.uploaded) {
         r.status = RECORD_FAILED;
         r.exit_code = 1;
@@ -151,7 +148,7 @@ static void write_end(struct loop *l, const char *id, const struct record *start
     if (status == JOB_ERROR)
         loop_say(LOG_LEVEL_ERROR, "job '%s' failed: %s", id, r.error);
     if (job != NULL)
-        loop_state_set(l, job, time_ms(start), status, r.duration_ms);
+        loop_state_set(l, job, os_time_ms(&start->time), status, r.duration_ms);
     loop_record(l, &r);
 }
 

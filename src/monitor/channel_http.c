@@ -103,3 +103,15 @@ int channel_judge(struct delivery *d, const struct http_response *r, struct err 
     free(said);
     return rc;
 }
+
+int channel_post(struct delivery *d, const char *url, const char *json, const char *authorization, struct err *err)
+{
+    struct http_response response;
+    const struct channel_request q = {
+        .method = "POST", .url = url, .body = json, .type = "application/json", .authorization = authorization};
+    int rc = channel_http(d, &q, &response, err);
+    if (rc == 0)
+        rc = channel_judge(d, &response, err);
+    http_response_release(&response);
+    return rc;
+}

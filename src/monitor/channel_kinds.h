@@ -38,6 +38,8 @@ struct channel_request {
 int channel_http(struct delivery *d, const struct channel_request *q, struct http_response *r, struct err *err);
 /* Judges the answer by its status: 2xx: 0; else -1 with what it said; sets retry_after_ms and hopeless. */
 int channel_judge(struct delivery *d, const struct http_response *r, struct err *err);
+/* Both: JSON is posted, and the status says all. authorization: a header, or NULL. */
+int channel_post(struct delivery *d, const char *url, const char *json, const char *authorization, struct err *err);
 /* The same with words that were found in the answer. */
 int channel_refused(struct delivery *d, long status, const char *said, struct err *err);
 /* answer.text, on one line and without secrets. */

@@ -37,17 +37,11 @@ static int by_hook(struct delivery *d, struct err *err)
         d->answer->hopeless = true;
         return err_set(err, ERR_USAGE, "the gateway's hooks need a token (hooks.token in openclaw.json)");
     }
-    struct http_response response;
     char *text = message_chat_text(d->message, CHANNEL_CHAT_CHARS), *url = channel_url(d->url, "/hooks/wake", "");
     char *header = mem_printf("Authorization: Bearer %s", d->token);
     json_t *o = json_pack("{s:s, s:s}", "text", text, "mode", "now");
     char *body = json_dumps(o, JSON_COMPACT);
-    struct channel_request q = {
-        .method = "POST", .url = url, .body = body, .type = "application/json", .authorization = header};
-    int rc = channel_http(d, &q, &response, err);
-    if (rc == 0)
-        rc = channel_judge(d, &response, err);
-    http_response_release(&response);
+    int rc = channel_post(d, url, body, header, err);
     json_decref(o);
     free(body);
     free(text);

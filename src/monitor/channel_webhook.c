@@ -54,13 +54,7 @@ int channel_send_webhook(struct delivery *d, struct err *err)
         header = mem_printf(d->channel->format == WEBHOOK_GOTIFY ? "X-Gotify-Key: %s" : "Authorization: Bearer %s",
                             d->token);
     char *body = message_body(d->message, d->channel->format, topic);
-    struct http_response response;
-    struct channel_request q = {
-        .method = "POST", .url = url, .body = body, .type = "application/json", .authorization = header};
-    int rc = channel_http(d, &q, &response, err);
-    if (rc == 0)
-        rc = channel_judge(d, &response, err);
-    http_response_release(&response);
+    int rc = channel_post(d, url, body, header, err);
     mem_wipe_string(body); /* it may have the topic, which is all that protects it */
     mem_wipe_string(topic);
     mem_wipe_string(header);

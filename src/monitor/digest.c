@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "monitor/alerts.h"
 #include "monitor/message_text.h"
+#include "os/clock.h"
 #include "plan/schedule_zone.h"
 
 enum { DAY_S = 86400, TEXT_MAX_BYTES = 64 << 10, RUNS_READ = 5000, PROOFS_READ = 500 };
@@ -71,11 +72,6 @@ struct tier_sum {
     const char *last_error;
 };
 
-static int64_t time_ms(const struct record *r)
-{
-    return (int64_t)r->time.tv_sec * 1000 + r->time.tv_nsec / 1000000;
-}
-
 /* Runs come the newest first. */
 static void sum_up(const struct record_list *l, struct tier_sum *out)
 {
@@ -91,7 +87,7 @@ static void sum_up(const struct record_list *l, struct tier_sum *out)
         out->read_bytes += r->bytes_processed;
         out->added_bytes += r->bytes_added;
         if (r->status == RECORD_COMPLETED && out->last_good_ms == 0)
-            out->last_good_ms = time_ms(r);
+            out->last_good_ms = os_time_ms(&r->time);
         if (r->status == RECORD_FAILED && out->last_error == NULL)
             out->last_error = r->error;
     }
@@ -212,8 +208,8 @@ static void put_proof(struct buf *out, struct state *s, int64_t until_ms)
     record_list_read(state_dir_of(s), PROOF_TIER, PROOFS_READ, &l, NULL);
     const struct record *good = record_last_good(&l, 0);
     if (good != NULL) {
-        text_time(time_ms(good), when);
-        text_span(until_ms - time_ms(good), span);
+        text_time(os_time_ms(&good->time), when);
+        text_span(until_ms - os_time_ms(&good->time), span);
         buf_printf(out, "\nLast restore proof: %s (%s ago)\n", when, span);
     }
     record_list_release(&l);

@@ -48,8 +48,7 @@ int outbox_rows_read(struct state *s, const char *channel, struct outbox_rows *o
 
 int outbox_row_add(struct state *s, const char *channel, const char *kind, const char *body_json, struct err *err)
 {
-    struct timespec now = os_now();
-    int64_t ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    int64_t ms = os_now_ms();
     return state_run(s, err, "INSERT INTO outbox(channel, kind, created_ms, due_ms, body_json) VALUES(?, ?, ?, ?, ?)",
                      "ttiit", channel, kind, ms, ms, body_json);
 }

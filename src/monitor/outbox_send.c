@@ -65,12 +65,6 @@ struct flush {
     pthread_cond_t sent;
 };
 
-static int64_t wall_ms(void)
-{
-    struct timespec now = os_now();
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static uint64_t left_ms(const struct flush *f)
 {
     uint64_t now = os_monotonic_ns();
@@ -132,7 +126,7 @@ static int64_t pause_ms(int attempts)
 static int put_off(struct flush *f, struct line *l, struct err *err)
 {
     return write_rows(f->state, &l->batch, "UPDATE outbox SET attempts = attempts + 1, due_ms = ? WHERE id = ?",
-                      wall_ms() + pause_ms(l->rows.items[0].attempts + 1), NULL, err);
+                      os_now_ms() + pause_ms(l->rows.items[0].attempts + 1), NULL, err);
 }
 
 /* --- sending --- */
@@ -163,7 +157,7 @@ static bool is_due(const struct outbox_rows *rows, int64_t now_ms)
 static int start_next(struct flush *f, struct line *l, const struct plan_channel *c, struct err *err)
 {
     for (;;) {
-        int64_t now_ms = wall_ms();
+        int64_t now_ms = os_now_ms();
         uint64_t left = left_ms(f), wanted = c->timeout_ms > 0 ? c->timeout_ms : 30000;
         l->state = LINE_STOPPED;
         forget(l);
@@ -211,7 +205,7 @@ static int note_failure(struct flush *f, struct line *l, struct err *err)
 {
     char when[32];
     int attempts = l->rows.items[0].attempts + 1;
-    int64_t now_ms = wall_ms(), kept_ms = l->answer.hopeless ? HOPELESS_KEPT_MS : KEPT_MS;
+    int64_t now_ms = os_now_ms(), kept_ms = l->answer.hopeless ? HOPELESS_KEPT_MS : KEPT_MS;
     int64_t pause = l->answer.hopeless ? LONGEST_MS : pause_ms(attempts), asked = (int64_t)l->answer.retry_after_ms;
     pause = asked > pause ? asked : pause;
     int64_t gone_ms = attempts >= ATTEMPTS_MAX ? INT64_MAX : now_ms - kept_ms;
@@ -236,7 +230,7 @@ static int note_failure(struct flush *f, struct line *l, struct err *err)
 static int note_interruption(struct flush *f, struct line *l, struct err *err)
 {
     return write_rows(f->state, &l->batch, "UPDATE outbox SET attempts = attempts - 1, due_ms = ? WHERE id = ?",
-                      wall_ms(), NULL, err);
+                      os_now_ms(), NULL, err);
 }
 
 /* Waits until one was sent; NULL: none is on its way. */
@@ -373,7 +367,7 @@ int outbox_flush(const struct plan *p, struct state *s, uint64_t deadline_ns, st
                       .interrupted = os_interrupted()};
     *out = (struct outbox_result){0};
     int rc = drop_orphans(p, s, &trouble), lock = -1;
-    if (rc == 0 && outbox_has_work(s, wall_ms())) {
+    if (rc == 0 && outbox_has_work(s, os_now_ms())) {
         lock = take_lock(&f, &trouble);
         rc = lock >= 0 ? with_pool(&f, &trouble) : trouble.code != ERR_NONE ? -1 : 0;
     }

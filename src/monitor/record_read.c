@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "monitor/record_internal.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 const char *record_last_lines(const char *text, size_t len, size_t lines)
@@ -203,6 +204,6 @@ int64_t record_last_started_ms(const struct record_list *l)
 {
     for (size_t i = l->count; i-- > 0;)
         if (l->items[i].status == RECORD_STARTED)
-            return (int64_t)l->items[i].time.tv_sec * 1000 + l->items[i].time.tv_nsec / 1000000;
+            return os_time_ms(&l->items[i].time);
     return 0;
 }

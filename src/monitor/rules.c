@@ -15,17 +15,12 @@ const char *const RULE_NAMES[] = {"run-failed",    "run-incomplete", "late",    
 
 /* --- the facts --- */
 
-int64_t rules_time_ms(const struct record *r)
-{
-    return (int64_t)r->time.tv_sec * 1000 + r->time.tv_nsec / 1000000;
-}
-
 int64_t fact_last_success_ms(const struct record_list *l)
 {
     for (size_t i = l->count; i-- > 0;) {
         const struct record *r = &l->items[i];
         if (r->status == RECORD_SKIPPED || (r->status == RECORD_COMPLETED && r->exit_code <= 3))
-            return rules_time_ms(r);
+            return os_time_ms(&r->time);
     }
     return 0;
 }

@@ -20,7 +20,6 @@ void rules_command(struct finding *f, const char *format, ...) __attribute__((fo
 /* The run to look at: "clawback runs --run ID"; without an ID the tier's. */
 void rules_command_run(struct finding *f, const struct plan_tier *t, const struct record *r);
 
-int64_t rules_time_ms(const struct record *r);
 /* The newest record that ended, and not by a person's interrupting it; NULL: none. */
 const struct record *rules_last_end(const struct record_list *l);
 /* Index of the newest that completed, with exit code 3 at worst; -1: none. */

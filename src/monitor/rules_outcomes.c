@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "monitor/rules_internal.h"
+#include "os/clock.h"
 
 static const int64_t ABSENT_MS = 14 * 24 * 3600 * 1000LL;
 
@@ -16,7 +17,7 @@ static size_t failures_in_a_row(const struct record_list *l, int64_t *since_ms_o
         if (r->status != RECORD_FAILED || (r->interrupted && r->exit_code == 130))
             continue;
         count++;
-        *since_ms_out = rules_time_ms(r);
+        *since_ms_out = os_time_ms(&r->time);
     }
     return count;
 }
@@ -37,7 +38,7 @@ static void run_failed(const struct facts *f, const struct fact_tier *tier, cons
 {
     const struct plan_tier *t = tier->tier;
     const struct record_list *l = tier->records;
-    int64_t since_ms = rules_time_ms(last);
+    int64_t since_ms = os_time_ms(&last->time);
     const char *why = last->error != NULL ? last->error : "its record does not say why";
     char when[RULES_TEXT_BYTES];
     if (t->disabled || last->status != RECORD_FAILED) {
@@ -100,7 +101,7 @@ static void run_incomplete(const struct facts *f, const struct plan_tier *t, con
         finding_add(out, "run-incomplete", t->name, ALERT_FINE, "the last run of %s lacks nothing", t->name);
         return;
     }
-    rules_ago(rules_time_ms(last), f->now_ms, when);
+    rules_ago(os_time_ms(&last->time), f->now_ms, when);
     struct finding *found;
     if (source != NULL)
         found = finding_add(out, "run-incomplete", t->name, ALERT_WARNING,
@@ -109,7 +110,7 @@ static void run_incomplete(const struct facts *f, const struct plan_tier *t, con
     else
         found = finding_add(out, "run-incomplete", t->name, ALERT_WARNING, "%s ran %s and is not complete: %s", t->name,
                             when, last->warnings.count > 0 ? last->warnings.items[0] : "its record does not say why");
-    found->since_ms = rules_time_ms(last);
+    found->since_ms = os_time_ms(&last->time);
     rules_command_run(found, t, last);
 }
 
@@ -119,7 +120,7 @@ static void pushes(const struct facts *f, const struct plan_tier *t, const struc
                    struct finding_list *out)
 {
     char when[RULES_TEXT_BYTES];
-    rules_ago(rules_time_ms(last), f->now_ms, when);
+    rules_ago(os_time_ms(&last->time), f->now_ms, when);
     for (size_t i = 0; i < last->source_count; i++) {
         const struct record_source *s = &last->sources[i];
         if (s->push == NULL && !s->push_failed)
@@ -130,7 +131,7 @@ static void pushes(const struct facts *f, const struct plan_tier *t, const struc
         }
         struct finding *found = finding_add(out, "push-failed", s->name, ALERT_WARNING, "pushing '%s' failed %s: %s",
                                             s->name, when, s->push != NULL ? s->push : "its record does not say why");
-        found->since_ms = rules_time_ms(last);
+        found->since_ms = os_time_ms(&last->time);
         rules_command(found, "clawback run %s", t->name);
     }
 }
@@ -144,7 +145,7 @@ static int64_t last_there_ms(const struct record_list *l, const char *source)
         for (size_t k = 0; k < l->items[i].source_count; k++) {
             const struct record_source *s = &l->items[i].sources[k];
             if (s->status == RECORD_COMPLETED && strcmp(s->name, source) == 0)
-                return rules_time_ms(&l->items[i]);
+                return os_time_ms(&l->items[i].time);
         }
     return 0;
 }
@@ -161,7 +162,7 @@ static void absent(const struct facts *f, const struct fact_tier *t, const struc
         if (last->sources[i].status == RECORD_FAILED || t->tier->when != PLAN_RUNNING || (there && !open))
             continue;
         int64_t there_ms = last_there_ms(t->records, name);
-        if (t->tier->disabled || there || (there_ms == 0 ? !open : rules_time_ms(last) - there_ms < ABSENT_MS)) {
+        if (t->tier->disabled || there || (there_ms == 0 ? !open : os_time_ms(&last->time) - there_ms < ABSENT_MS)) {
             finding_add(out, "absent", name, ALERT_FINE, "%s is backed up when it runs", name);
             continue;
         }

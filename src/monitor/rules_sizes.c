@@ -1,5 +1,6 @@
 /* How much a tier reads, against what is usual. */
 #include "monitor/rules_internal.h"
+#include "os/clock.h"
 
 enum { AGREEING_RUNS = 3, SMALL_CHANGE_BYTES = 1000000 };
 
@@ -80,7 +81,7 @@ static void say(const struct facts *f, const struct plan_tier *t, const char *ru
     char size[RULES_TEXT_BYTES], before[RULES_TEXT_BYTES], when[RULES_TEXT_BYTES];
     rules_bytes(size_of(now), size);
     rules_bytes(usual, before);
-    rules_ago(rules_time_ms(now), f->now_ms, when);
+    rules_ago(os_time_ms(&now->time), f->now_ms, when);
     if (level == ALERT_FINE) {
         finding_add(out, rule, t->name, ALERT_FINE, "%s has %s, and usually %s", t->name, size, before);
         return;
@@ -96,7 +97,7 @@ static void say(const struct facts *f, const struct plan_tier *t, const char *ru
         found =
             finding_add(out, rule, t->name, level, "%s had %s %s, %.0f %% %s than its usual %s", t->name, size, when,
                         ratio > 1 ? (ratio - 1) * 100 : (1 - ratio) * 100, ratio > 1 ? "more" : "less", before);
-    found->since_ms = rules_time_ms(now);
+    found->since_ms = os_time_ms(&now->time);
     rules_command_run(found, t, now);
 }
 

@@ -162,7 +162,7 @@ static void add_tier(struct upload *u, const struct fact_tier *t, const char *de
         buf_printf(&u->tiers, "%s%s", u->failed++ > 0 ? ", " : "", t->tier->name);
         u->first = u->first != NULL ? u->first : t->tier->name;
         u->why = u->why != NULL ? u->why : d->message;
-        int64_t at_ms = rules_time_ms(last);
+        int64_t at_ms = os_time_ms(&last->time);
         u->since_ms = u->since_ms == 0 || at_ms < u->since_ms ? at_ms : u->since_ms;
     }
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "monitor/rules_internal.h"
+#include "os/clock.h"
 
 static const int64_t MINUTE_MS = 60 * 1000, CATCH_UP_MS = 30 * 60 * 1000, DAY_MS = 24 * 3600 * 1000LL,
                      WEEK_MS = 7 * DAY_MS;
@@ -90,13 +91,13 @@ static void never_ended(const struct facts *f, const struct fact_tier *t, struct
                     begun != NULL ? "%s is running" : "the last run of %s has ended", name);
         return;
     }
-    if (is_being_made_up_for(f, rules_time_ms(begun)))
+    if (is_being_made_up_for(f, os_time_ms(&begun->time)))
         return;
     struct finding *found =
         finding_add(out, "never-ended", name, ALERT_WARNING,
                     "the run of %s that began %s never ended: it was killed, or the machine went down", name,
-                    rules_ago(rules_time_ms(begun), f->now_ms, when));
-    found->since_ms = rules_time_ms(begun);
+                    rules_ago(os_time_ms(&begun->time), f->now_ms, when));
+    found->since_ms = os_time_ms(&begun->time);
     rules_command(found, "clawback run %s", name);
 }
 
@@ -114,7 +115,7 @@ static size_t without_beginning(const struct record_list *l, int64_t now_ms)
         first++;
     for (size_t i = first; i < l->count; i++) {
         const struct record *r = &l->items[i];
-        if (r->status == RECORD_STARTED || r->run_id == NULL || now_ms - rules_time_ms(r) > WEEK_MS)
+        if (r->status == RECORD_STARTED || r->run_id == NULL || now_ms - os_time_ms(&r->time) > WEEK_MS)
             continue;
         size_t k = i;
         while (k > first && !(l->items[k - 1].status == RECORD_STARTED && same_run(&l->items[k - 1], r)))
@@ -180,7 +181,8 @@ static bool run_to_judge(const struct facts *f, const struct fact_tier *t, const
     const struct record_list *l = t->records;
     const struct record *begun = t->running ? record_unended(l) : NULL;
     long last = rules_last_completed(l);
-    int64_t began_ms = begun != NULL ? longer(rules_time_ms(begun), f->awake_since_ms) : 0; /* asleep nothing is slow */
+    int64_t began_ms =
+        begun != NULL ? longer(os_time_ms(&begun->time), f->awake_since_ms) : 0; /* asleep nothing is slow */
     if (begun != NULL && f->now_ms > began_ms) {
         *run = begun;
         *took_ms = (uint64_t)(f->now_ms - began_ms);
@@ -219,8 +221,8 @@ static void slow(const struct facts *f, const struct fact_tier *t, struct findin
     bool runs = run->status == RECORD_STARTED;
     struct finding *found = finding_add(
         out, "slow", name, ALERT_WARNING, runs ? "%s has been running %s%s" : "%s took %s%s", name,
-        runs ? rules_for(rules_time_ms(run), f->now_ms, when) : rules_duration((int64_t)took_ms, took), against);
-    found->since_ms = rules_time_ms(run);
+        runs ? rules_for(os_time_ms(&run->time), f->now_ms, when) : rules_duration((int64_t)took_ms, took), against);
+    found->since_ms = os_time_ms(&run->time);
     rules_command_run(found, t->tier, run);
 }
 

@@ -145,7 +145,7 @@ static int take_file(struct state *s, int fd, struct log *l, const struct stat *
     if (rc != 0)
         return -1;
     if (damaged > 0 && !again) { /* read again, old damage is no news */
-        int64_t now_ms = state_now_ms();
+        int64_t now_ms = os_now_ms();
         l->damaged = now_ms - l->damaged_ms < WEEK_MS ? l->damaged + (int64_t)damaged : (int64_t)damaged;
         l->damaged_ms = now_ms;
     }
@@ -236,7 +236,7 @@ int state_follow_logs(struct state *s, struct err *err)
         closedir(dir);
     strlist_release(&news);
     free(path);
-    return rc == 0 ? state_tidy(s, state_now_ms(), err) : rc;
+    return rc == 0 ? state_tidy(s, os_now_ms(), err) : rc;
 }
 
 size_t state_damaged(struct state *s, const char *tier, int64_t since_ms)

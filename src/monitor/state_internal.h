@@ -24,13 +24,3 @@ int state_tidy(struct state *s, int64_t now_ms, struct err *err);
 /* Begins a transaction unless there is one. *began_out: it is the caller's to end. */
 int state_join(struct state *s, bool *began_out, struct err *err);
 int state_leave(struct state *s, bool began, int rc, struct err *err);
-
-static inline int64_t state_time_ms(const struct timespec *t)
-{
-    return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
-}
-static inline int64_t state_now_ms(void)
-{
-    struct timespec now = os_now();
-    return state_time_ms(&now);
-}

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "monitor/record_internal.h"
+#include "os/clock.h"
 
 enum { UPLOADED = 1, INTERRUPTED = 2, RETRY = 4 };
 enum { DEFAULT_RUNS = 100 };
@@ -27,7 +28,7 @@ static int find_run(struct state *s, const struct record *r, const char *name, c
                             "(ended_ms IS NULL OR ended_ms = ?) ORDER BY ended_ms IS NULL, started_ms DESC LIMIT 1";
     *id_out = 0;
     *known_out = false;
-    sqlite3_stmt *q = state_query(s, err, sql, "ttii", run_id, name, (int64_t)r->job, state_time_ms(&r->time));
+    sqlite3_stmt *q = state_query(s, err, sql, "ttii", run_id, name, (int64_t)r->job, os_time_ms(&r->time));
     int rc = q != NULL ? state_step(s, q, err) : -1;
     if (rc == 1) {
         *id_out = sqlite3_column_int64(q, 0);
@@ -40,7 +41,7 @@ static int find_run(struct state *s, const struct record *r, const char *name, c
 static int add_run(struct state *s, const struct record *r, const char *name, const char *run_id, int64_t *id_out,
                    struct err *err)
 {
-    int64_t at_ms = state_time_ms(&r->time);
+    int64_t at_ms = os_time_ms(&r->time);
     if (state_run(s, err,
                   "INSERT INTO runs(name, job, run_id, at_ms, started_ms, status, exit_code, pid, duration_ms, "
                   "bytes_processed, bytes_added, flags) VALUES(?,?,?,?,?,?,0,?,0,0,0,0)",
@@ -53,7 +54,7 @@ static int add_run(struct state *s, const struct record *r, const char *name, co
 
 static int end_run(struct state *s, const struct record *r, int64_t id, const char *line, struct err *err)
 {
-    int64_t at_ms = state_time_ms(&r->time);
+    int64_t at_ms = os_time_ms(&r->time);
     return state_run(s, err,
                      "UPDATE runs SET at_ms = ?, ended_ms = ?, status = ?, exit_code = ?, duration_ms = ?, "
                      "bytes_processed = ?, bytes_added = ?, flags = ?, error = ?, line = ? WHERE id = ?",
@@ -86,7 +87,7 @@ static int measure(struct state *s, const char *what, const char *destination, i
 
 static int measure_destinations(struct state *s, const struct record *r, struct err *err)
 {
-    int64_t at_ms = state_time_ms(&r->time);
+    int64_t at_ms = os_time_ms(&r->time);
     for (size_t i = 0; i < r->destination_count; i++) {
         const struct record_destination *d = &r->destinations[i];
         if (d->total_bytes == 0 || d->free_bytes > d->total_bytes)

@@ -16,6 +16,17 @@ struct timespec os_now(void)
     return t;
 }
 
+int64_t os_time_ms(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
+}
+
+int64_t os_now_ms(void)
+{
+    struct timespec now = os_now();
+    return os_time_ms(&now);
+}
+
 uint64_t os_monotonic_ns(void)
 {
     struct timespec t;

@@ -7,6 +7,9 @@
 #include <time.h>
 
 struct timespec os_now(void); /* wall clock */
+int64_t os_now_ms(void);      /* the same as Unix milliseconds */
+/* A moment as Unix milliseconds. */
+int64_t os_time_ms(const struct timespec *t);
 uint64_t os_monotonic_ns(void);
 /* When this machine was started, Unix milliseconds by the clock as it goes now; 0: not known. Test hook: "" in the
  * environment variable CLAWBACK_TEST_STARTED stands for not known. */

@@ -193,7 +193,7 @@ int schedule_parse_time(const char *text, const char *zone, int64_t *ms_out, str
     struct timespec t;
     struct tm date = {0};
     if (os_time_parse(text, strlen(text), &t) == 0 && strptime(text, "%Y-%m-%d", &date) != NULL && date_exists(&date)) {
-        *ms_out = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+        *ms_out = os_time_ms(&t);
         return 0;
     }
     int64_t label;

@@ -7,6 +7,7 @@
 #include <time.h>
 #include "base/mem.h"
 #include "monitor/record.h"
+#include "os/clock.h"
 
 static const double DAY_MS = 24.0 * 60 * 60 * 1000;
 static const double HORIZON_DAYS = 3653;
@@ -99,8 +100,7 @@ static void add_samples(const struct record_list *l, const char *destination, st
                 continue;
             s->points = mem_array(s->points, s->count + 1, sizeof *s->points);
             s->totals = mem_array(s->totals, s->count + 1, sizeof *s->totals);
-            s->points[s->count] = (struct forecast_point){.time_ms = (int64_t)l->items[i].time.tv_sec * 1000 +
-                                                                     l->items[i].time.tv_nsec / 1000000,
+            s->points[s->count] = (struct forecast_point){.time_ms = os_time_ms(&l->items[i].time),
                                                           .used_bytes = d->total_bytes - d->free_bytes};
             s->totals[s->count++] = d->total_bytes;
         }

@@ -11,6 +11,7 @@
 #include "monitor/alerts.h"
 #include "monitor/outbox.h"
 #include "monitor/rules.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "run/health_facts.h"
 
@@ -68,8 +69,7 @@ static int measure(const struct health_report *r, struct state *s, struct err *e
         if (last == NULL)
             continue;
         char *series = mem_printf("tier.bytes:%s", r->facts.tiers[i].tier->name);
-        rc = state_measure(s, series, (int64_t)last->time.tv_sec * 1000 + last->time.tv_nsec / 1000000,
-                           (double)last->bytes_processed, err);
+        rc = state_measure(s, series, os_time_ms(&last->time), (double)last->bytes_processed, err);
         free(series);
     }
     return rc;

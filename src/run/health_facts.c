@@ -16,11 +16,6 @@
 
 enum { RETRY_GRACE_MS = 5 * 60 * 1000 }; /* another run may hold the lock when its time has come */
 
-static int64_t to_ms(const struct timespec *t)
-{
-    return (int64_t)t->tv_sec * 1000 + t->tv_nsec / 1000000;
-}
-
 void fact_list_add(struct fact_list *l, const char *subject, bool ok, const char *text)
 {
     l->items = mem_array(l->items, l->count + 1, sizeof *l->items);
@@ -80,7 +75,7 @@ static bool is_retrying(const struct plan_tier *t, const struct record_list *rec
         return false;
     if (begun != NULL)
         return running && begun->run_id != NULL && strcmp(begun->run_id, failed->run_id) == 0;
-    int64_t ago_ms = now_ms - to_ms(&failed->time);
+    int64_t ago_ms = now_ms - os_time_ms(&failed->time);
     return ago_ms >= 0 && (uint64_t)ago_ms < retry_delay_ms(&t->retry, tries) + RETRY_GRACE_MS;
 }
 
@@ -96,7 +91,7 @@ static int64_t watched_since(const char *state_dir, const struct record_list *re
     int64_t since = 0;
     for (size_t i = 0; i < count; i++)
         if (records[i].count > 0)
-            since = earlier(since, to_ms(&records[i].items[0].time));
+            since = earlier(since, os_time_ms(&records[i].items[0].time));
     if (installed_read(state_dir, &installed, NULL) == 0)
         for (size_t i = 0; i < installed.count; i++)
             since = earlier(since, installed.items[i].since_ms);
@@ -109,10 +104,10 @@ static int64_t tier_since(const struct plan *p, const struct record_list *record
 {
     struct stat st;
     if (records->count > 0)
-        return to_ms(&records->items[0].time);
+        return os_time_ms(&records->items[0].time);
     if (watched_ms == 0 || p->file == NULL || stat(p->file, &st) != 0)
         return watched_ms;
-    int64_t changed_ms = to_ms(&st.st_mtim);
+    int64_t changed_ms = os_time_ms(&st.st_mtim);
     return changed_ms > watched_ms ? changed_ms : watched_ms;
 }
 
@@ -205,7 +200,7 @@ static void gather_proof(const struct health_options *o, struct facts *f)
     struct record_list l = {0};
     record_list_read(o->state_dir, "drill", RECORDS_READ, &l, NULL);
     const struct record *good = record_last_good(&l, 0);
-    f->proof_ms = good != NULL ? to_ms(&good->time) : 0;
+    f->proof_ms = good != NULL ? os_time_ms(&good->time) : 0;
     f->proof_looked = l.count > 0 || o->plan->health.proof_max_age_ms != DEFAULT_MAX_AGE_MS;
     record_list_release(&l);
 }
@@ -213,9 +208,8 @@ static void gather_proof(const struct health_options *o, struct facts *f)
 int health_gather(const struct health_options *o, struct facts *out, struct facts_held **held_out, struct err *err)
 {
     struct facts_held *held = mem_zalloc(sizeof *held);
-    struct timespec now = os_now();
     *out = (struct facts){
-        .now_ms = to_ms(&now), .plan = o->plan, .state_dir = o->state_dir, .awake_since_ms = os_started_ms()};
+        .now_ms = os_now_ms(), .plan = o->plan, .state_dir = o->state_dir, .awake_since_ms = os_started_ms()};
     held->tier_count = o->plan->tier_count;
     held->destination_count = o->plan->destination_count;
     held->records = mem_zalloc((held->tier_count + 1) * sizeof *held->records);

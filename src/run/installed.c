@@ -107,15 +107,10 @@ void installed_set_triggers(struct installed_item *item, const struct trigger_li
 
 /* --- comparing --- */
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static bool same_schedule(const struct schedule *a, const struct schedule *b)
 {
     return a->kind == b->kind && a->every_ms == b->every_ms && a->anchor_ms == b->anchor_ms && a->at_ms == b->at_ms &&
-           same_text(a->zone, b->zone) && same_text(a->cron_text, b->cron_text);
+           mem_same_string(a->zone, b->zone) && mem_same_string(a->cron_text, b->cron_text);
 }
 
 bool installed_matches(const struct installed_item *item, const struct trigger_list *triggers)
@@ -125,8 +120,9 @@ bool installed_matches(const struct installed_item *item, const struct trigger_l
     for (size_t i = 0; i < triggers->count; i++) {
         const struct installed_trigger *a = &item->triggers[i];
         const struct trigger *b = &triggers->items[i];
-        if (!same_text(a->id, b->id) || !same_text(a->name, b->name) || !same_schedule(&a->schedule, &b->schedule) ||
-            !strlist_equal(&a->argv, &b->argv) || a->timeout_ms != b->timeout_ms)
+        if (!mem_same_string(a->id, b->id) || !mem_same_string(a->name, b->name) ||
+            !same_schedule(&a->schedule, &b->schedule) || !strlist_equal(&a->argv, &b->argv) ||
+            a->timeout_ms != b->timeout_ms)
             return false;
     }
     return true;

@@ -63,18 +63,17 @@ static int check_adopted(const struct plan *p, const struct strlist *names, stru
     return 0;
 }
 
-static bool is_due(const struct run_options *o, const struct plan_tier *t)
+/* period_ms: see run_tier_due_by_next_start(). Whoever waits is a scheduler, or does as one does; a person who asks
+ * what is due gets what is due. */
+static bool is_due(const struct run_options *o, const struct plan_tier *t, uint64_t period_ms)
 {
-    struct timespec now = os_now();
     struct record_list records;
     /* Records that cannot be read must not stop backups. */
     if (record_list_read(o->state_dir, t->name, RECORD_KEPT_LINES, &records, NULL) != 0)
         return true;
-    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    /* Whoever waits is a scheduler, or does as one does; a person who asks what is due gets what is due. */
+    int64_t now_ms = os_now_ms();
     bool due = run_tier_due(t, &records, now_ms, NULL) ||
-               (o->wait && run_tier_due_by_next_start(t, &records, now_ms, installed_period_ms(o->state_dir),
-                                                      o->plan->health.late_percent));
+               run_tier_due_by_next_start(t, &records, now_ms, period_ms, o->plan->health.late_percent);
     record_list_release(&records);
     return due;
 }
@@ -83,11 +82,12 @@ static void select_tiers(const struct run_options *o, struct selection *out)
 {
     const struct plan *p = o->plan;
     bool named = o->tiers != NULL && o->tiers->count > 0;
+    uint64_t period_ms = o->wait && !named && !o->all ? installed_period_ms(o->state_dir) : 0;
     *out = (struct selection){.items = mem_zalloc((p->tier_count + 1) * sizeof *out->items),
                               .retries = mem_zalloc((p->tier_count + 1) * sizeof *out->retries)};
     for (size_t i = 0; i < p->tier_count; i++) {
         const struct plan_tier *t = &p->tiers[i];
-        bool wanted = named ? strlist_contains(o->tiers, t->name) : o->all ? !t->disabled : is_due(o, t);
+        bool wanted = named ? strlist_contains(o->tiers, t->name) : o->all ? !t->disabled : is_due(o, t, period_ms);
         if (!wanted)
             continue;
         out->retries[out->count] = (struct retry){.settings = &t->retry};

@@ -12,11 +12,6 @@ static bool is_scheduled(const struct plan_tier *t)
     return !t->disabled && t->schedule.kind != SCHEDULE_NONE;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* Does whatever starts `often` start `s` in time, too? A tier of 4 hours is due with every other start of one of 2. */
 static bool covers(const struct schedule *often, const struct schedule *s)
 {
@@ -26,7 +21,7 @@ static bool covers(const struct schedule *often, const struct schedule *s)
     case SCHEDULE_EVERY:
         return often->every_ms > 0 && s->every_ms % often->every_ms == 0 && often->anchor_ms == s->anchor_ms;
     case SCHEDULE_CRON:
-        return same_text(often->cron_text, s->cron_text) && same_text(often->zone, s->zone);
+        return mem_same_string(often->cron_text, s->cron_text) && mem_same_string(often->zone, s->zone);
     case SCHEDULE_AT:
         return often->at_ms == s->at_ms;
     default:
@@ -61,7 +56,7 @@ static struct trigger *add(struct trigger_list *l, const char *program, const ch
 static void add_plan(struct trigger *t, const struct plan *p)
 {
     char *usual = config_default_path();
-    if (p->file != NULL && (getenv("CLAWBACK_CONFIG") != NULL || !same_text(p->file, usual))) {
+    if (p->file != NULL && (getenv("CLAWBACK_CONFIG") != NULL || !mem_same_string(p->file, usual))) {
         strlist_add(&t->argv, "-c");
         strlist_add(&t->argv, p->file);
     }

@@ -172,7 +172,7 @@ static void tell_end(const struct watch *w, int exit_code, uint64_t deadline_ns)
 static void mirror(const struct watch *w, int exit_code, const char *summary)
 {
     const struct mirrored_run run = {
-        .started_ms = (int64_t)w->started.tv_sec * 1000 + w->started.tv_nsec / 1000000,
+        .started_ms = os_time_ms(&w->started),
         .duration_ms = (os_monotonic_ns() - w->started_ns) / 1000000,
         .exit_code = exit_code,
         .summary = summary,

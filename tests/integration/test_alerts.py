@@ -11,21 +11,12 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from clawtest import check, clawback_binary, equal, main  # noqa: E402
 from fake_services import Http, answer, closed_port  # noqa: E402
-from plan_box import Plan  # noqa: E402
-
-CONFIG = """
-  config:
-    every: 2h
-    files: [~/.openclaw]
-    to: [usb]
-"""
-# The machine that runs the tests may be short of room.
-ROOM = "health: {full: off, critical_free: 1MB}\n"
+from plan_box import EVERY_2H, ROOM, Plan  # noqa: E402
 
 
 def make(box, channels="", run=True):
-    more = ROOM + ("alerts:\n  channels:\n" + channels if channels else "")
-    plan = Plan(box, CONFIG, more=more)
+    more = ROOM % "" + ("alerts:\n  channels:\n" + channels if channels else "")
+    plan = Plan(box, EVERY_2H, more=more)
     if run:
         plan.run()
     return plan

@@ -11,17 +11,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from clawtest import check, clawback_binary, equal, main, needs_root  # noqa: E402
-from plan_box import Plan  # noqa: E402
+from plan_box import EVERY_2H, ROOM, Plan  # noqa: E402
 from redisbox import Server  # noqa: E402
-
-CONFIG = """
-  config:
-    every: 2h
-    files: [~/.openclaw]
-    to: [usb]
-"""
-# The machine that runs the tests may be short of room.
-ROOM = "health: {full: off, critical_free: 1MB%s}\n"
 
 
 def health(box, plan, *args, **options):
@@ -44,7 +35,7 @@ def findings(done, level=None):
 # --- what is found
 
 def test_all_is_well(box):
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     plan.run()
     done = health(box, plan, "--quick")
     check(done.out.startswith("all is well: ") and done.err == "", "the text", done)
@@ -58,7 +49,7 @@ def test_all_is_well(box):
 
 
 def test_a_failed_run_is_critical_until_one_succeeds(box):
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     os.rename(plan.pass_file, box.path("away"))
     plan.run(rc=1)
     done = health(box, plan, "--quick", rc=2)
@@ -72,7 +63,7 @@ def test_a_failed_run_is_critical_until_one_succeeds(box):
 
 
 def test_a_destination_that_is_gone(box):
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     plan.run()
     os.rename(box.path("usb"), box.path("away"))
     found = findings(health(box, plan, "--quick", "--json", rc=2), "critical")
@@ -80,7 +71,7 @@ def test_a_destination_that_is_gone(box):
 
 
 def test_a_tier_that_nobody_runs_is_late(box):
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     plan.run()
     path = os.path.join(box.home, ".local", "state", "clawback", "runs", "config.jsonl")
     long_ago = {"timestamp": "2026-02-04T06:00:00Z", "timestampMs": 1770184800000}
@@ -113,7 +104,7 @@ def test_databases_that_cannot_be_dumped(box):
 
 # --- who is told
 
-def told(box, plan, more="", tiers=CONFIG):
+def told(box, plan, more="", tiers=EVERY_2H):
     """A plan whose alerts a command writes down; and a function that tells what it wrote."""
     log = box.path("told")
     script = box.write("tell", '#!/bin/sh\necho "$CLAWBACK_ALERT_LEVEL $CLAWBACK_ALERT_OVER $CLAWBACK_ALERT_RULE" >> %s\n' % log, 0o755)
@@ -123,7 +114,7 @@ def told(box, plan, more="", tiers=CONFIG):
 
 
 def test_the_owner_is_told_once_and_when_it_is_over(box):
-    plan = Plan(box, CONFIG)
+    plan = Plan(box, EVERY_2H)
     heard = told(box, plan)
     plan.run()
     equal(heard(), [], "what was told when all was well")
@@ -139,7 +130,7 @@ def test_the_owner_is_told_once_and_when_it_is_over(box):
 
 
 def test_what_could_not_be_sent_is_sent_by_the_next(box):
-    plan = Plan(box, CONFIG)
+    plan = Plan(box, EVERY_2H)
     heard = told(box, plan)
     plan.run()
     os.rename(box.path("usb"), box.path("away"))
@@ -179,7 +170,7 @@ def test_no_plan(box):
 @needs_root
 def test_a_full_disk(box):
     full = box.mount_tmpfs("full", "1m")
-    plan = Plan(box, CONFIG)
+    plan = Plan(box, EVERY_2H)
     heard = told(box, plan)
     env = {"CLAWBACK_STATE_DIR": os.path.join(full, "state")}
     os.rename(plan.pass_file, box.path("away"))
@@ -201,14 +192,14 @@ def test_a_full_disk(box):
 
 
 def test_a_state_directory_that_is_none(box):
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     box.write("file", "")
     found = findings(health(box, plan, "--quick", "--json", rc=(1, 2), env={"CLAWBACK_STATE_DIR": box.path("file")}))
     equal(found[("state", "alerts")]["level"], "warning", "what is said of the alerts")
 
 
 def test_a_destination_that_hangs(box):
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     os.makedirs(box.path("usb"))
     os.mkfifo(box.path("usb", "clawback-destination.json"))  # whoever reads it waits for a writer
     start = time.monotonic()
@@ -219,7 +210,7 @@ def test_a_destination_that_hangs(box):
 
 def test_interrupted(box):
     """It ends soon, and what was not looked at opens no alert."""
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     os.makedirs(box.path("usb"))
     os.mkfifo(box.path("usb", "clawback-destination.json"))
     child = box.start([clawback_binary(), "health", "-c", plan.file])
@@ -235,7 +226,7 @@ def test_interrupted(box):
 # --- for programs
 
 def test_nagios(box):
-    plan = Plan(box, CONFIG, more=ROOM % "")
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     plan.run()
     done = health(box, plan, "--quick", "--nagios")
     first = done.out.split("\n")[0]
@@ -287,7 +278,7 @@ def samples(text):
 
 
 def test_prometheus(box):
-    plan = Plan(box, CONFIG + """
+    plan = Plan(box, EVERY_2H + """
   never:
     files: [~/.openclaw]
     to: [usb]

@@ -14,16 +14,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from clawtest import check, clawback_binary, equal, fingerprint, main  # noqa: E402
-from plan_box import Plan  # noqa: E402
+from plan_box import EVERY_2H, ROOM, Plan  # noqa: E402
 from redisbox import Server  # noqa: E402
-
-CONFIG = """
-  config:
-    every: 2h
-    files: [~/.openclaw]
-    to: [usb]
-"""
-MORE = "health: {full: off, critical_free: 1MB}\n"
 
 
 def status(box, plan, *args, **options):
@@ -31,7 +23,7 @@ def status(box, plan, *args, **options):
 
 
 def test_one_screen(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     first = status(box, plan).out
     check("never ran" in first and "due" in first, "before the first run", first)
     for i in range(3):
@@ -52,7 +44,7 @@ def test_one_screen(box):
 
 
 def test_a_run_that_was_killed(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     path = os.path.join(box.mkdir("home", ".local", "state", "clawback", "runs"), "config.jsonl")
     box.write(path, json.dumps({"timestamp": "x", "timestampMs": int(time.time() * 1000) - 3600000, "status": "started",
                                 "jobId": "config", "runId": "a" * 16, "pid": 1}) + "\n", 0o600)
@@ -62,7 +54,7 @@ def test_a_run_that_was_killed(box):
 
 
 def test_a_schedule_that_was_made_by_hand(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     tools = box.mkdir("tools")
     box.write(os.path.join(tools, "crontab"), "#!/bin/sh\necho '5 * * * * /usr/bin/clawback run'\n", 0o755)
     env = {"PATH": tools + ":" + os.environ["PATH"]}
@@ -75,7 +67,7 @@ def test_a_schedule_that_was_made_by_hand(box):
 
 
 def test_it_writes_nothing(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     status(box, plan)
     check(not os.path.exists(os.path.join(box.home, ".local")), "a state directory was made")
     plan.run()
@@ -92,7 +84,7 @@ def test_alerts_of_what_only_health_asks(box):
     every: 2h
     redis: [{url: "%s"}]
     to: [usb]
-""" % server.url, more=MORE)
+""" % server.url, more=ROOM % "")
     plan.run()
     server.stop()
     equal(status(box, plan, "--json").json()["problems"], [], "problems before health looked")
@@ -106,7 +98,7 @@ def test_alerts_of_what_only_health_asks(box):
 
 
 def test_worst_first(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     plan.run()
     path = os.path.join(box.home, ".local", "state", "clawback", "runs", "config.jsonl")
     # One that never ended, and a destination that is gone: a warning and something critical.
@@ -120,7 +112,7 @@ def test_worst_first(box):
 
 
 def test_a_destination_that_hangs(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     os.makedirs(box.path("usb"))
     os.mkfifo(box.path("usb", "clawback-destination.json"))
     start = time.monotonic()
@@ -168,7 +160,7 @@ class Watched:
 
 
 def test_watching_on_a_terminal(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     w = Watched(box, plan, "--watch=1")
     begin = w.read("restore proof")
     check("\x1b[?1049h" in begin and "\x1b[?25l" in begin and "never ran" in begin, "the beginning", begin)
@@ -182,7 +174,7 @@ def test_watching_on_a_terminal(box):
 
 
 def test_watching_follows_the_terminals_size(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     w = Watched(box, plan, "--watch=60")
     w.read("\x1b[J")
     w.resize(5, 60)
@@ -193,7 +185,7 @@ def test_watching_follows_the_terminals_size(box):
 
 
 def test_watching_ends_with_a_signal(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     for how in (lambda w: w.child.send_signal(signal.SIGINT), lambda w: w.child.terminate()):
         w = Watched(box, plan, "--watch=60")
         w.read("\x1b[J")
@@ -203,7 +195,7 @@ def test_watching_ends_with_a_signal(box):
 
 
 def test_watching_ends_while_something_hangs(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     os.makedirs(box.path("usb"))
     os.mkfifo(box.path("usb", "clawback-destination.json"))
     w = Watched(box, plan, "--watch")
@@ -216,7 +208,7 @@ def test_watching_ends_while_something_hangs(box):
 
 
 def test_watching_without_a_terminal(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     for args, mark in (([], b"Tier"), (["--json"], b'"message_type"')):
         child = box.start([clawback_binary(), "status", "-c", plan.file, "--watch=1", *args])
         text, end = b"", time.monotonic() + 60
@@ -230,14 +222,14 @@ def test_watching_without_a_terminal(box):
 
 
 def test_watching_ends_when_nobody_reads_it(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     child = box.start([clawback_binary(), "status", "-c", plan.file, "--watch=1"])
     child.stdout.close()
     equal(child.wait(30), 1, "exit status")
 
 
 def test_numbers_that_are_none(box):
-    plan = Plan(box, CONFIG, more=MORE)
+    plan = Plan(box, EVERY_2H, more=ROOM % "")
     for value in ("x", "0", "-1", "1.5", "99999999999999999999"):
         done = status(box, plan, "--watch=" + value, rc=1)
         check("--watch" in done.err, "the message", done)

@@ -4,6 +4,15 @@ import os
 
 from clawtest import check, clawback_binary
 
+# A tier for tests that want any, and thresholds for machines that may be short of room.
+EVERY_2H = """
+  config:
+    every: 2h
+    files: [~/.openclaw]
+    to: [usb]
+"""
+ROOM = "health: {full: off, critical_free: 1MB%s}\n"
+
 PHRASE = "a passphrase of more than twenty characters"
 
 # The whole of a plan, as the first thing that people read.

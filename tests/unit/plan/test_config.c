@@ -15,6 +15,7 @@
 #include "base/nearest.h"
 #include "os/file.h"
 #include "plan/config_values.h"
+#include "plan/parsed.h"
 #include "store/scratch.h"
 
 static char *dir;
@@ -25,15 +26,7 @@ static char *dir;
 
 static struct plan *parse(const char *text)
 {
-    struct plan *plan;
-    struct config_report report;
-    struct err err = {0};
-    if (config_parse(text, strlen(text), "c.yaml", &plan, &report, &err) != 0)
-        fail_msg("%s", err.message);
-    if (report.count != 0)
-        fail_msg("warning: %s", report.items[0].message);
-    config_report_release(&report);
-    return plan;
+    return parsed(text, "c.yaml", false);
 }
 
 /* One mistake (or warning) at a line, and no other one of its kind. */

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "os/file.h"
 #include "plan/config.h"
+#include "plan/parsed.h"
 #include "plan/url_token.h"
 #include "store/scratch.h"
 
@@ -27,15 +28,7 @@ enum { NEXT_LINE = 6 };
 
 static struct plan *parse(const char *text)
 {
-    struct plan *plan;
-    struct config_report report;
-    struct err err = {0};
-    if (config_parse(text, strlen(text), "c.yaml", &plan, &report, &err) != 0)
-        fail_msg("%s", err.message);
-    if (report.count != 0)
-        fail_msg("warning: %s", report.items[0].message);
-    config_report_release(&report);
-    return plan;
+    return parsed(text, "c.yaml", false);
 }
 
 /* These lines after the base hold one mistake, which is in the so many-th of them (from 1). */

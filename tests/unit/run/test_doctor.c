@@ -18,6 +18,7 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "plan/config.h"
+#include "plan/parsed.h"
 #include "repo/lock.h"
 #include "run/destination.h"
 #include "run/doctor_checks.h"
@@ -73,13 +74,8 @@ static int tear_down(void **state)
 
 static struct plan *plan_of(const char *head, const char *tiers)
 {
-    struct plan *plan = NULL;
-    struct config_report report = {0};
-    struct err err = {0};
     char *text = mem_printf("%s\ntiers:\n%s", head, tiers);
-    if (config_parse(text, strlen(text), "x.yaml", &plan, &report, &err) != 0)
-        fail_msg("%s\n%s", err.message, text);
-    config_report_release(&report);
+    struct plan *plan = parsed(text, "x.yaml", true);
     free(text);
     return plan;
 }

@@ -18,6 +18,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "plan/config.h"
+#include "plan/parsed.h"
 #include "run/health.h"
 #include "run/host_lock.h"
 #include "run/installed.h"
@@ -70,15 +71,10 @@ static int tear_down(void **state)
 
 static struct plan *plan_of(const char *destinations, const char *tiers)
 {
-    struct plan *plan = NULL;
-    struct config_report report = {0};
-    struct err err = {0};
     char *text = mem_printf("passphrase: {env: X}\nhealth: {full: off, critical_free: 1MB}\ndestinations: {%s}\n"
                             "tiers:\n%s",
                             destinations, tiers);
-    if (config_parse(text, strlen(text), "x.yaml", &plan, &report, &err) != 0)
-        fail_msg("%s\n%s", err.message, text);
-    config_report_release(&report);
+    struct plan *plan = parsed(text, "x.yaml", true);
     free(text);
     return plan;
 }

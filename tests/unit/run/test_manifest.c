@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "os/file.h"
 #include "plan/config.h"
+#include "plan/parsed.h"
 #include "run/manifest.h"
 #include "run/sensitive.h"
 #include "store/scratch.h"
@@ -55,13 +56,8 @@ static void write_file(const char *name, const char *text, mode_t mode)
 
 static struct plan *plan_of(const char *tiers)
 {
-    struct plan *plan = NULL;
-    struct config_report report = {0};
-    struct err err = {0};
     char *text = mem_printf("passphrase: {env: X}\ndestinations: {d: {path: %s/backups}}\ntiers:\n%s", base, tiers);
-    if (config_parse(text, strlen(text), "x.yaml", &plan, &report, &err) != 0)
-        fail_msg("%s", err.message);
-    config_report_release(&report);
+    struct plan *plan = parsed(text, "x.yaml", true);
     free(text);
     return plan;
 }

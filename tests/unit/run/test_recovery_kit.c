@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "plan/config.h"
+#include "plan/parsed.h"
 #include "repo/repo.h"
 #include "run/destination.h"
 #include "run/recovery_kit.h"
@@ -39,13 +40,7 @@ static int tear_down(void **state)
 
 static struct plan *plan_of(const char *text)
 {
-    struct plan *plan = NULL;
-    struct config_report report = {0};
-    struct err err = {0};
-    if (config_parse(text, strlen(text), "x.yaml", &plan, &report, &err) != 0)
-        fail_msg("%s\n%s", err.message, text);
-    config_report_release(&report);
-    return plan;
+    return parsed(text, "x.yaml", true);
 }
 
 static char *page_of(const struct plan *p, bool with_passphrase, bool html)

@@ -8,21 +8,16 @@
 #include <string.h>
 #include <cmocka.h>
 #include "plan/config.h"
+#include "plan/parsed.h"
 #include "run/triggers.h"
 
 static struct plan *plan_of(const char *tiers)
 {
     char text[4096];
-    struct plan *p = NULL;
-    struct config_report report;
-    struct err err = {0};
     snprintf(text, sizeof text,
              "home: /nowhere\npassphrase: {env: SOME_PASSPHRASE}\ndestinations: {usb: {path: /mnt/usb}}\ntiers:\n%s",
              tiers);
-    if (config_parse(text, strlen(text), "/etc/some/plan.yaml", &p, &report, &err) != 0)
-        fail_msg("%s", err.message);
-    config_report_release(&report);
-    return p;
+    return parsed(text, "/etc/some/plan.yaml", true);
 }
 
 static void make(const char *tiers, bool with_health, struct plan **plan, struct trigger_list *out)
