@@ -31,17 +31,20 @@ enum {
 
 const struct chunker_params CHUNKER_FORMAT = {.min = 512 << 10, .max = 8 << 20, .mask_bits = 20};
 const struct chunker_params CHUNKER_FINE[CHUNKER_FINE_LEVELS] = {
-    {.min = 512, .max = 8 << 10, .mask_bits = 11},       {.min = 2 << 10, .max = 32 << 10, .mask_bits = 13},
-    {.min = 8 << 10, .max = 128 << 10, .mask_bits = 15}, {.min = 32 << 10, .max = 512 << 10, .mask_bits = 17},
-    {.min = 128 << 10, .max = 2 << 20, .mask_bits = 19},
+    {.min = 512, .max = 8 << 10, .mask_bits = 11},        {.min = 1 << 10, .max = 16 << 10, .mask_bits = 12},
+    {.min = 2 << 10, .max = 32 << 10, .mask_bits = 13},   {.min = 8 << 10, .max = 128 << 10, .mask_bits = 15},
+    {.min = 32 << 10, .max = 512 << 10, .mask_bits = 17}, {.min = 128 << 10, .max = 2 << 20, .mask_bits = 19},
 };
 
-unsigned chunker_fine_level(uint64_t offset_bytes, bool finest)
+unsigned chunker_fine_level(uint64_t offset_bytes, enum chunker_grain grain)
 {
-    const uint64_t from[CHUNKER_FINE_LEVELS] = {0, finest ? UINT64_C(1) << 20 : 0, UINT64_C(128) << 20,
-                                                UINT64_C(1) << 30, UINT64_C(64) << 30};
+    static const uint64_t from[] = {0, UINT64_C(128) << 20, UINT64_C(1) << 30, UINT64_C(64) << 30};
+    if (grain == CHUNKER_FEW && offset_bytes < UINT64_C(1) << 20)
+        return 0;
+    if (grain == CHUNKER_SCATTERED && offset_bytes < UINT64_C(32) << 20)
+        return 1;
     unsigned level = CHUNKER_FINE_LEVELS - 1;
-    while (offset_bytes < from[level])
+    while (offset_bytes < from[level - 2])
         level--;
     return level;
 }

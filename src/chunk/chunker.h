@@ -21,16 +21,22 @@ struct chunker_params {
 /* 512 KiB, 8 MiB, 20 bits: 1.5 MiB on average. */
 extern const struct chunker_params CHUNKER_FORMAT;
 /* For dumps and what grows, where scattered changes would otherwise store nearly everything again. The cuts become
- * coarser with the place in the stream (level 1 below 128 MiB, 2 below 1 GiB, 3 below 64 GiB, 4), so that a small
+ * coarser with the place in the stream (level 2 below 128 MiB, 3 below 1 GiB, 4 below 64 GiB, 5), so that a small
  * stream costs little when it changes and a huge one has a bounded number of chunks: about 10 KiB, 40 KiB, 160 KiB and
- * 640 KiB on average. Level 0, of 2.5 KiB, is for the first MiB of streams that change in few places and have a folder
- * of their own: the list of chunks stands in the folder's tree, which is stored anew with each of them. A cut of one
- * level is one of the levels below it, too, so that content which moved across a border soon finds its old cuts again.
+ * 640 KiB on average. Finer ones are for streams that have a folder of their own, since the list of chunks stands in
+ * the folder's tree, which is stored anew with each change: level 0, of 2.5 KiB, for the first MiB of what changes in
+ * few places, level 1, of 5 KiB, for the first 32 MiB of what changes in many. A cut of one level is one of the levels
+ * below it, too, so that content which moved across a border soon finds its old cuts again.
  */
-enum { CHUNKER_FINE_LEVELS = 5 };
+enum { CHUNKER_FINE_LEVELS = 6 };
 extern const struct chunker_params CHUNKER_FINE[CHUNKER_FINE_LEVELS];
-/* The level for a chunk that begins at this offset; finest: from level 0 on, else from 1. */
-unsigned chunker_fine_level(uint64_t offset_bytes, bool finest);
+enum chunker_grain {
+    CHUNKER_GROWING,   /* files among others, that are appended to: from level 2 on */
+    CHUNKER_SCATTERED, /* changes in many places, as dumps of databases: level 1 first */
+    CHUNKER_FEW,       /* changes in few places, as git bundles: level 0 first */
+};
+/* The level for a chunk that begins at this offset. */
+unsigned chunker_fine_level(uint64_t offset_bytes, enum chunker_grain grain);
 
 struct chunker {
     struct chunker_params params;

@@ -279,7 +279,10 @@ static const struct chunker *chunker_of(const struct reading *r)
     uint64_t offset = r->task->bytes - (r->end - r->start);
     if (r->stream.cut == SINK_CUT_FORMAT)
         return &fs->format;
-    return &fs->fine[chunker_fine_level(offset, r->stream.cut == SINK_CUT_FINEST)];
+    enum chunker_grain grain = r->stream.cut == SINK_CUT_FEW         ? CHUNKER_FEW
+                               : r->stream.cut == SINK_CUT_SCATTERED ? CHUNKER_SCATTERED
+                                                                     : CHUNKER_GROWING;
+    return &fs->fine[chunker_fine_level(offset, grain)];
 }
 
 /* The length of the next chunk in the buffer; 0: read more first. */

@@ -18,9 +18,11 @@
 /* How the bytes of a file should be cut into blobs. */
 enum sink_cut {
     SINK_CUT_FORMAT, /* the format's own content-defined cut: plain files */
-    SINK_CUT_FINE,   /* a finer content-defined one: dumps */
-    SINK_CUT_FINEST, /* the same, and its first MiB finer still: what changes in few places, such as git bundles */
-    SINK_CUT_FIXED   /* every cut_bytes: files made of pages */
+    SINK_CUT_FIXED,  /* every cut_bytes: files made of pages */
+    /* Finer content-defined ones, by how the content changes: chunk/chunker.h. */
+    SINK_CUT_GROWING,   /* it is appended to */
+    SINK_CUT_SCATTERED, /* in many places: dumps of databases */
+    SINK_CUT_FEW,       /* in few places: git bundles */
 };
 
 enum sink_finish {

@@ -85,7 +85,7 @@ static int command_open(void *ctx, unsigned attempt, struct node *node, struct s
     s->command = c;
     s->process = process;
     *out = (struct sink_stream){
-        .state = s, .cut = SINK_CUT_FINE, .read = command_read, .finish = command_finish, .close = command_close};
+        .state = s, .cut = SINK_CUT_SCATTERED, .read = command_read, .finish = command_finish, .close = command_close};
     return 0;
 }
 

@@ -243,7 +243,7 @@ static void hand_out(struct stream *s, struct sink_stream *out)
     const struct content *c = s->content;
     bool fine = c->env->fine_cut != NULL && filter_match(c->env->fine_cut, c->path);
     *out = (struct sink_stream){.state = s,
-                                .cut = fine ? SINK_CUT_FINE : SINK_CUT_FORMAT,
+                                .cut = fine ? SINK_CUT_GROWING : SINK_CUT_FORMAT,
                                 .read = stream_read,
                                 .hole = stream_hole,
                                 .skip = stream_skip,

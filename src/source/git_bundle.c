@@ -93,7 +93,7 @@ static int bundle_open(void *ctx, unsigned attempt, struct node *node, struct si
     s->pack = pack;
     s->attempt = attempt;
     *out = (struct sink_stream){
-        .state = s, .cut = SINK_CUT_FINEST, .read = bundle_read, .finish = bundle_finish, .close = bundle_close};
+        .state = s, .cut = SINK_CUT_FEW, .read = bundle_read, .finish = bundle_finish, .close = bundle_close};
     return 0;
 }
 

@@ -333,7 +333,7 @@ static int dump_open(void *ctx, unsigned attempt, struct node *node, struct sink
         return wrap(d, "dump", err);
     }
     *out = (struct sink_stream){
-        .state = s, .cut = SINK_CUT_FINE, .read = dump_read, .finish = dump_finish, .close = dump_close};
+        .state = s, .cut = SINK_CUT_SCATTERED, .read = dump_read, .finish = dump_finish, .close = dump_close};
     return 0;
 }
 

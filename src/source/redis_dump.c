@@ -180,7 +180,7 @@ static int dump_open(void *ctx, unsigned attempt, struct node *node, struct sink
     s->payload = payload;
     s->check = rdb_check_new();
     *out = (struct sink_stream){
-        .state = s, .cut = SINK_CUT_FINE, .read = dump_read, .finish = dump_finish, .close = dump_close};
+        .state = s, .cut = SINK_CUT_SCATTERED, .read = dump_read, .finish = dump_finish, .close = dump_close};
     return 0;
 }
 

@@ -140,7 +140,7 @@ static void test_chunker__fine_cuts_grow_with_the_level(void **state)
 {
     (void)state;
     enum { LEN = 16 << 20 };
-    static const double AVERAGE_KIB[CHUNKER_FINE_LEVELS] = {2.5, 10, 40, 160, 640};
+    static const double AVERAGE_KIB[CHUNKER_FINE_LEVELS] = {2.5, 5, 10, 40, 160, 640};
     unsigned char *data = random_bytes(LEN, 2);
     for (unsigned level = 0; level < CHUNKER_FINE_LEVELS; level++) {
         size_t chunks = assert_same_cuts(&CHUNKER_FINE[level], data, LEN), expected = LEN / 1024 / AVERAGE_KIB[level];
@@ -153,22 +153,19 @@ static void test_chunker__fine_levels_follow_the_offset(void **state)
 {
     (void)state;
     const uint64_t mib = 1 << 20, gib = 1 << 30;
-    assert_int_equal(chunker_fine_level(0, false), 1);
-    assert_int_equal(chunker_fine_level(0, true), 0);
-    assert_int_equal(chunker_fine_level(mib - 1, true), 0);
-    assert_int_equal(chunker_fine_level(mib, true), 1);
-    assert_int_equal(chunker_fine_level(128 * mib - 1, false), 1);
-    assert_int_equal(chunker_fine_level(128 * mib - 1, true), 1);
-    assert_int_equal(chunker_fine_level(128 * mib, false), 2);
-    assert_int_equal(chunker_fine_level(128 * mib, true), 2);
-    assert_int_equal(chunker_fine_level(gib - 1, false), 2);
-    assert_int_equal(chunker_fine_level(gib - 1, true), 2);
-    assert_int_equal(chunker_fine_level(gib, false), 3);
-    assert_int_equal(chunker_fine_level(gib, true), 3);
-    assert_int_equal(chunker_fine_level(64 * gib, false), 4);
-    assert_int_equal(chunker_fine_level(64 * gib, true), 4);
-    assert_int_equal(chunker_fine_level(UINT64_MAX, false), 4);
-    assert_int_equal(chunker_fine_level(UINT64_MAX, true), 4);
+    static const struct {
+        uint64_t first;
+        unsigned level[3]; /* growing, scattered, few */
+    } BORDERS[] = {{0, {2, 1, 0}},         {1 * mib, {2, 1, 2}}, {32 * mib, {2, 2, 2}},
+                   {128 * mib, {3, 3, 3}}, {1 * gib, {4, 4, 4}}, {64 * gib, {5, 5, 5}}};
+    const size_t count = sizeof BORDERS / sizeof BORDERS[0];
+    for (size_t i = 0; i < count; i++) {
+        uint64_t last = i + 1 < count ? BORDERS[i + 1].first - 1 : UINT64_MAX;
+        for (enum chunker_grain grain = CHUNKER_GROWING; grain <= CHUNKER_FEW; grain++) {
+            assert_int_equal(chunker_fine_level(BORDERS[i].first, grain), BORDERS[i].level[grain]);
+            assert_int_equal(chunker_fine_level(last, grain), BORDERS[i].level[grain]);
+        }
+    }
 }
 
 /* Every mask width from "always" on, so that hits fall into all lanes, several at once, and the rest behind them. */
@@ -190,7 +187,7 @@ static void test_chunker__cuts_zeros_at_min(void **state)
     (void)state;
     unsigned char *zeros = mem_zalloc(3 << 20);
     assert_int_equal(assert_same_cuts(&CHUNKER_FORMAT, zeros, 3 << 20), 6);
-    assert_int_equal(assert_same_cuts(&CHUNKER_FINE[2], zeros, 1 << 20), 128);
+    assert_int_equal(assert_same_cuts(&CHUNKER_FINE[3], zeros, 1 << 20), 128);
     free(zeros);
 }
 
@@ -207,7 +204,7 @@ static void test_chunker__cuts_periodic_data(void **state)
             const struct chunker_params params = {.min = 3000, .max = 200000, .mask_bits = bits};
             assert_same_cuts(&params, data, LEN / 4);
         }
-        assert_same_cuts(&CHUNKER_FINE[2], data, LEN);
+        assert_same_cuts(&CHUNKER_FINE[3], data, LEN);
     }
     free(data);
 }
@@ -233,7 +230,7 @@ static void test_chunker__needs_more_bytes_below_min(void **state)
     (void)state;
     struct chunker c;
     unsigned char *zeros = mem_zalloc(8192);
-    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[2], NULL), 0);
+    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[3], NULL), 0);
     assert_int_equal(chunker_cut(&c, zeros, 0, 0), 0);
     assert_int_equal(chunker_cut(&c, zeros, 1, 0), 0);
     assert_int_equal(chunker_cut(&c, zeros, 8191, 0), 0);
@@ -313,7 +310,7 @@ static void test_chunker__cuts_meet_again_behind_an_insertion(void **state)
     bool *is_cut = mem_zalloc((LEN + 1) * sizeof *is_cut);
     struct chunker c;
     size_t met = 0, cuts = 0;
-    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[2], NULL), 0);
+    assert_int_equal(chunker_init(&c, POLYNOMIAL, &CHUNKER_FINE[3], NULL), 0);
     for (size_t at = INSERTED, cut; (cut = chunker_cut(&c, data + at, LEN + INSERTED - at, 0)) > 0;) {
         at += cut;
         is_cut[at - INSERTED] = true;

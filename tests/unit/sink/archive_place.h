@@ -240,7 +240,7 @@ static inline struct fake fake_file(uint64_t bytes)
 
 static inline struct fake fake_dump(uint64_t bytes)
 {
-    return (struct fake){.bytes = bytes, .announced = 0, .cut = SINK_CUT_FINE};
+    return (struct fake){.bytes = bytes, .announced = 0, .cut = SINK_CUT_SCATTERED};
 }
 
 /* The SHA-256 of what it gives, by the stock program. */

@@ -105,7 +105,7 @@ static void test_command__output_is_the_content(void **state)
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         struct sink_content *content = shell("printf 01234; printf 56789");
         assert_true(content->always);
-        assert_content(content, steps[i], "0123456789", SINK_CUT_FINE);
+        assert_content(content, steps[i], "0123456789", SINK_CUT_SCATTERED);
         content->release(content->ctx);
     }
 }
@@ -114,7 +114,7 @@ static void test_command__empty_output_is_content_too(void **state)
 {
     (void)state;
     struct sink_content *content = shell("exit 0");
-    assert_content(content, 100, "", SINK_CUT_FINE);
+    assert_content(content, 100, "", SINK_CUT_SCATTERED);
     content->release(content->ctx);
 }
 
@@ -122,8 +122,8 @@ static void test_command__can_be_run_again(void **state)
 {
     (void)state;
     struct sink_content *content = shell("echo again");
-    assert_content(content, 100, "again\n", SINK_CUT_FINE);
-    assert_content(content, 100, "again\n", SINK_CUT_FINE);
+    assert_content(content, 100, "again\n", SINK_CUT_SCATTERED);
+    assert_content(content, 100, "again\n", SINK_CUT_SCATTERED);
     content->release(content->ctx);
 }
 

@@ -44,7 +44,7 @@ static void test_command_source__keeps_what_a_program_writes(void **state)
     push(s, &c);
     assert_string_equal(c.files[0].path, "/command/list of packages");
     assert_int_equal(c.files[0].err.code, ERR_NONE);
-    assert_int_equal(c.files[0].cut, SINK_CUT_FINE);
+    assert_int_equal(c.files[0].cut, SINK_CUT_SCATTERED);
     assert_string_equal(buf_cstr(&c.files[0].bytes), "abcdef");
     collector_release(&c);
 }

@@ -103,7 +103,7 @@ static void test_content__cuts_finely_what_grows(void **state)
     assert_int_equal(filter_add(growing, "*.jsonl", false, NULL), 0);
     place_file(&o->place, "a.jsonl", "{}");
     run(o, "a.jsonl", (struct files_options){.fine_cut = growing});
-    assert_int_equal(o->recorder.cut, SINK_CUT_FINE);
+    assert_int_equal(o->recorder.cut, SINK_CUT_GROWING);
     place_file(&o->place, "a.json", "{}");
     run(o, "a.json", (struct files_options){.fine_cut = growing});
     assert_int_equal(o->recorder.cut, SINK_CUT_FORMAT);

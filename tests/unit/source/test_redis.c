@@ -85,7 +85,7 @@ static void test_redis__pushes_the_dump_and_what_a_restore_needs(void **state)
     assert_int_equal(c.depth, 0);
     assert_non_null(strstr(c.files[0].path, "/dump.rdb"));
     assert_int_equal(c.files[0].err.code, ERR_NONE);
-    assert_int_equal(c.files[0].cut, SINK_CUT_FINE);
+    assert_int_equal(c.files[0].cut, SINK_CUT_SCATTERED);
     assert_int_equal(c.files[0].bytes.len, dump_len);
     assert_memory_equal(c.files[0].bytes.data, dump, dump_len);
     assert_non_null(strstr(c.files[1].path, "/server.json"));

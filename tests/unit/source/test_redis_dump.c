@@ -107,7 +107,7 @@ static struct result store(struct fake *f, size_t step, bool valkey)
     } else {
         char *room = mem_alloc(step);
         int64_t n;
-        assert_int_equal(s.cut, SINK_CUT_FINE);
+        assert_int_equal(s.cut, SINK_CUT_SCATTERED);
         while ((n = s.read(s.state, room, step, &err)) > 0)
             buf_append(&r.stored, room, (size_t)n);
         struct err why = {0};
