@@ -107,7 +107,7 @@ static bool next_by_cron(const struct cron *c, const struct zone *z, int64_t fro
 
 static bool next_cron(const struct schedule *s, const struct zone *zone, int64_t after_ms, int64_t *out)
 {
-    int64_t found;
+    int64_t found = 0;
     if (after_ms > INT64_MAX - 1000 || zone == NULL ||
         !next_by_cron(&s->cron, zone, seconds_of(after_ms) + 1, &found) || found > INT64_MAX / 1000)
         return false;
