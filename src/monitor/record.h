@@ -73,7 +73,9 @@ struct record {
     pid_t pid;            /* STARTED */
     uint64_t duration_ms, bytes_processed, bytes_added;
     int exit_code;
-    bool uploaded;    /* at least one destination has all of it */
+    bool uploaded;   /* at least one destination has all of it */
+    bool incomplete; /* the archive that was made lacks something that the plan names, if only a server that did not run
+                      */
     bool interrupted; /* FAILED: somebody asked it to stop; or it never ended, as the run after it found */
     char *error;      /* FAILED */
     char *message; /* of a job: why a time was skipped; what an event says; the last line that a run wrote; or NULL */

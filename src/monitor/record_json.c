@@ -160,6 +160,7 @@ static void add_outcome(json_t *o, const struct record *r, enum detail detail)
     set_text(o, "duration", duration);
     json_object_set_new(o, "backupSize", short_size(r->bytes_processed));
     json_object_set_new(o, "uploaded", json_boolean(r->uploaded));
+    set_true(o, "incomplete", r->incomplete);
     set_number(o, "durationMs", r->duration_ms);
     set_number(o, "bytesProcessed", r->bytes_processed);
     set_number(o, "bytesAdded", r->bytes_added);
@@ -358,6 +359,7 @@ static void get_all(const json_t *o, struct record *r)
     r->bytes_added = get_number(o, "bytesAdded");
     r->exit_code = (int)get_number(o, "exitCode");
     r->uploaded = get_bool(o, "uploaded");
+    r->incomplete = get_bool(o, "incomplete");
     r->interrupted = get_bool(o, "interrupted");
     r->error = get_text(o, "error");
     r->retry = retry != NULL && strcmp(retry, "yes") == 0;

@@ -183,6 +183,30 @@ static int push_all(struct tier_run *t, struct unit_report *report, const struct
 
 /* --- after --- */
 
+/* What is not in it. A file that could not be read is a warning, and nothing that the plan names; a path of the plan
+ * that is gone is. */
+static size_t note_missing(struct archive_sink *sink, const struct unit *u)
+{
+    if (u->err.code != ERR_NONE) {
+        archive_sink_lacks(sink, u->absent ? ARCHIVE_LACKS_ABSENT : ARCHIVE_LACKS_FAILED, u->name, u->err.message);
+        return 1;
+    }
+    for (size_t i = 0; i < u->lost.count; i++)
+        archive_sink_lacks(sink, ARCHIVE_LACKS_FAILED, u->lost.items[i], NULL);
+    return u->lost.count;
+}
+
+/* Does it lack anything? */
+static bool note_all_missing(struct tier_run *t, const struct making *m)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < t->unit_count; i++)
+        missing += note_missing(m->sink, &t->units[i]);
+    if (missing > 0)
+        tier_note(t, "the archive is marked as incomplete: 'latest' leads to one that has all, where there is one");
+    return missing > 0;
+}
+
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -236,8 +260,10 @@ void archive_run(struct tier_run *t)
     int rc = m.count > 0 ? open_sink(t, &m, &report.reporter, &err) : 0;
     if (rc == 0 && m.count > 0) {
         rc = push_all(t, &report, &m, &err);
+        bool incomplete = rc == 0 && note_all_missing(t, &m);
         if (rc == 0)
             rc = archive_sink_finish(m.sink, &err);
+        t->record.incomplete = rc == 0 && incomplete;
         take_results(&m, t, rc == 0);
     }
     if (rc != 0 && !nothing_runs(t) && t->err.code == ERR_NONE)
@@ -271,13 +297,26 @@ struct removal {
     struct retention_policy policy;
 };
 
-/* Made by a run that failed, without a dump that should be in it? The last run that tells of the name knows. */
-static bool was_incomplete(const struct record_list *runs, const char *name)
+static enum archive_lack lack_of_run(const struct record *r)
 {
+    if (r->status == RECORD_FAILED || r->incomplete)
+        return ARCHIVE_LACKS_FAILED;
+    for (size_t i = 0; i < r->source_count; i++)
+        if (r->sources[i].status == RECORD_SKIPPED)
+            return ARCHIVE_LACKS_ABSENT;
+    return ARCHIVE_LACKS_NOTHING;
+}
+
+/* Where its checksum file does not say, the last run that tells of the name may: one that failed may have made it
+ * without a dump that should be in it. */
+static enum archive_lack lack_of(const struct record_list *runs, const struct archive_file *f)
+{
+    if (f->lacks != ARCHIVE_LACKS_UNKNOWN)
+        return f->lacks;
     for (size_t i = runs->count; i-- > 0;)
-        if (strlist_contains(&runs->items[i].snapshots, name))
-            return runs->items[i].status == RECORD_FAILED;
-    return false;
+        if (strlist_contains(&runs->items[i].snapshots, f->name))
+            return lack_of_run(&runs->items[i]);
+    return ARCHIVE_LACKS_NOTHING;
 }
 
 /* What stays by its name, whatever the policy says. */
@@ -292,14 +331,14 @@ static void find_protected(const struct tier_run *t, struct removal *r)
     record_list_release(&all);
 }
 
-/* The complete ones, or the others, which count among themselves only: they push out no complete one. */
-static int remove_some(struct removal *r, bool incomplete, struct err *err)
+/* Those that lack nothing, or so much: each kind counts among itself only, so that none pushes out a better one. */
+static int remove_some(struct removal *r, enum archive_lack lack, struct err *err)
 {
     const char **names = mem_zalloc((r->count + 1) * sizeof(char *));
     struct retention_item *items = mem_zalloc((r->count + 1) * sizeof *items);
     size_t count = 0;
     for (size_t i = 0; i < r->count; i++)
-        if (was_incomplete(&r->runs, r->list.items[i].name) == incomplete) {
+        if (lack_of(&r->runs, &r->list.items[i]) == lack) {
             names[count] = r->list.items[i].name;
             items[count++] = item_of(&r->list.items[i]);
         }
@@ -339,7 +378,8 @@ static int remove_old(struct tier_run *t, struct target *target, const char *dir
     int rc = record_list_read(t->run->options->state_dir, t->tier->name, RECORD_KEPT_LINES, &r.runs, err);
     if (rc == 0 && !waits_for_clock(t, &r)) {
         find_protected(t, &r);
-        rc = remove_some(&r, false, err) != 0 ? -1 : remove_some(&r, true, err);
+        for (enum archive_lack lack = ARCHIVE_LACKS_NOTHING; rc == 0 && lack <= ARCHIVE_LACKS_FAILED; lack++)
+            rc = remove_some(&r, lack, err);
     }
     record_list_release(&r.runs);
     strlist_release(&r.stays);

@@ -168,14 +168,24 @@ static void one_repository(struct doctor *d, const struct plan_destination *dest
     repo_free(repo);
 }
 
+/* One whose dump failed is not the one to rely on. */
+static void say_archives(struct doctor *d, const struct plan_destination *dest, const struct archive_list *l)
+{
+    const struct archive_file *newest = &l->items[l->count - 1];
+    bool failed = newest->lacks == ARCHIVE_LACKS_FAILED;
+    char size[32];
+    doctor_say(d, failed ? DOCTOR_YELLOW : DOCTOR_GREEN,
+               failed ? "'clawback runs' tells why; 'latest' leads to one that has all, where there is one" : NULL,
+               "'%s' holds %zu archive%s (%s), the newest '%s'%s", dest->name, l->count, l->count == 1 ? "" : "s",
+               doctor_bytes(l->total_bytes, size), newest->name, failed ? ", which lacks what failed in its run" : "");
+}
+
 static void one_archive_dir(struct doctor *d, const struct plan_destination *dest)
 {
     char *dir = destination_archive_dir(d->plan, dest);
     struct archive_list list = {0};
-    char size[32];
     if (dir != NULL && access(dir, F_OK) == 0 && archive_list_load(&list, dir, NULL, NULL) == 0 && list.count > 0)
-        doctor_say(d, DOCTOR_GREEN, NULL, "'%s' holds %zu archive%s (%s), the newest '%s'", dest->name, list.count,
-                   list.count == 1 ? "" : "s", doctor_bytes(list.total_bytes, size), list.items[list.count - 1].name);
+        say_archives(d, dest, &list);
     else
         doctor_say(d, DOCTOR_YELLOW, "its first run makes one: clawback run --all", "there is no archive at '%s' yet",
                    dest->name);

@@ -295,8 +295,10 @@ static void archive_steps(const struct page *p)
         free(file);
     }
     if (any)
-        line(p, KIT_TEXT,
-             "Older ones lie beside it, named by date; sha256sum -c NAME.sha256 tells whether one is whole.");
+        line(
+            p, KIT_TEXT,
+            "Others lie beside it, named by date; sha256sum -c NAME.sha256 tells whether one is undamaged. A newer one "
+            "lacks something, such as a database that failed: grep complete *.sha256 tells.");
 }
 
 void recovery_kit_page(const struct kit *k, kit_line_fn *fn, void *ctx)

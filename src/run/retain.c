@@ -67,7 +67,7 @@ static bool is_good_run(const struct tier_run *t)
 }
 
 /* Was all of it read, and has this destination got it? What else there was to complain of, such as a push, is no matter
- * here. */
+ * here. An archive lacks a server that did not run; of snapshots each server has its own. */
 static bool was_good(const struct record *r, const char *destination)
 {
     bool there = false, whole = r->exit_code == 0 || r->source_count > 0;
@@ -75,7 +75,7 @@ static bool was_good(const struct record *r, const char *destination)
         whole = whole && r->sources[i].unreadable == 0;
     for (size_t i = 0; i < r->destination_count; i++)
         there = there || (strcmp(r->destinations[i].name, destination) == 0 && r->destinations[i].verified);
-    return r->status == RECORD_COMPLETED && whole && there;
+    return r->status == RECORD_COMPLETED && !r->incomplete && whole && there;
 }
 
 const struct record *retain_protected(const struct tier_run *t, const struct target *target, struct record_list *all)

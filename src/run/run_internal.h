@@ -45,6 +45,7 @@ struct unit {
     bool done, absent; /* done: some target has it, or the archive is to have it; absent: it does not run */
     struct err err;    /* it failed */
     uint64_t bytes, files, unreadable;
+    struct strlist lost;       /* of what is unreadable: paths that the plan itself names */
     struct record_path *paths; /* where its bytes are */
     size_t path_count;
     bool suspect;    /* much smaller than the last time … */

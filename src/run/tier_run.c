@@ -325,6 +325,7 @@ static void release(struct tier_run *t)
     for (size_t i = 0; i < t->unit_count; i++) {
         free(t->units[i].name);
         free(t->units[i].push);
+        strlist_release(&t->units[i].lost);
         unit_free_paths(&t->units[i]);
     }
     free(t->units);

@@ -13,6 +13,8 @@ static void on_unreadable(void *ctx, const char *path, const struct err *err)
     struct unit_report *r = ctx;
     pthread_mutex_lock(&r->run->run->mutex);
     uint64_t n = ++r->unit->unreadable;
+    if (r->unit->source->kind == TIER_FILES && strlist_contains(&r->run->sources.files.paths, path))
+        strlist_add(&r->unit->lost, path);
     if (r->first.code == ERR_NONE)
         r->first = *err;
     pthread_mutex_unlock(&r->run->run->mutex);

@@ -209,6 +209,7 @@ static void add_archive(struct archive_list *l, int dir_fd, const char *name, co
     }
     f.bytes = (uint64_t)st.st_size;
     f.modified = st.st_mtim;
+    f.lacks = archive_lack_read(dir_fd, name);
     l->items = mem_array(l->items, l->count + 1, sizeof *l->items);
     l->items[l->count++] = f;
     l->total_bytes += f.bytes + checksum_bytes(dir_fd, name);

@@ -1,4 +1,4 @@
-/* "latest": links to the newest archives, or small text files on file systems that have no links. */
+/* "latest": links to the newest complete archives, or small text files on file systems that have no links. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -114,12 +114,25 @@ static void remove_others(const char *dir, const struct strlist *wanted)
     closedir(d);
 }
 
-static bool is_newest_of_prefix(const struct archive_list *l, size_t index)
+static bool is_last_of_prefix(const struct archive_list *l, size_t index)
 {
     for (size_t i = index + 1; i < l->count; i++)
         if (strcmp(l->items[i].prefix, l->items[index].prefix) == 0)
             return false;
     return true;
+}
+
+/* Where "latest" leads: what lacks something takes no place from what has all. prefix NULL: of all. NULL: there is
+ * none. */
+static const struct archive_file *best_of(const struct archive_list *l, const char *prefix)
+{
+    const struct archive_file *best = NULL;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct archive_file *f = &l->items[i];
+        if ((prefix == NULL || strcmp(f->prefix, prefix) == 0) && (best == NULL || f->lacks <= best->lacks))
+            best = f;
+    }
+    return best;
 }
 
 int archive_latest_update(const char *dir, struct err *err)
@@ -128,12 +141,12 @@ int archive_latest_update(const char *dir, struct err *err)
     struct strlist wanted = {0};
     if (archive_list_load(&all, dir, NULL, err) != 0)
         return -1;
-    int rc = all.count > 0 ? point(dir, "latest", &all.items[all.count - 1], &wanted, err) : 0;
+    int rc = all.count > 0 ? point(dir, "latest", best_of(&all, NULL), &wanted, err) : 0;
     for (size_t i = 0; rc == 0 && i < all.count; i++) {
-        if (!is_newest_of_prefix(&all, i))
+        if (!is_last_of_prefix(&all, i))
             continue;
         char *stem = mem_printf("%s_latest", all.items[i].prefix);
-        rc = point(dir, stem, &all.items[i], &wanted, err);
+        rc = point(dir, stem, best_of(&all, all.items[i].prefix), &wanted, err);
         free(stem);
     }
     if (rc == 0)

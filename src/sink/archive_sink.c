@@ -12,7 +12,12 @@
 #include "sink/archive_sink_pipe.h"
 #include "sink/inode_paths.h"
 
-enum { PATH_MAX_BYTES = 64 << 20, LINE_MAX_BYTES = 512 << 20, MANIFEST_MEMORY_BYTES = 8 << 20 };
+enum {
+    PATH_MAX_BYTES = 64 << 20,
+    LINE_MAX_BYTES = 512 << 20,
+    MANIFEST_MEMORY_BYTES = 8 << 20,
+    SUMMARY_MAX_BYTES = 8 << 10
+};
 
 struct archive_sink {
     struct sink base;
@@ -30,6 +35,8 @@ struct archive_sink {
     struct sha256 *sha;
     unsigned char *buffer;
     uint64_t members;
+    struct archive_missing *missing;
+    size_t missing_count;
     struct archive_summary summary;
     struct err failed; /* what ended it */
 };
@@ -128,6 +135,11 @@ void archive_sink_free(struct archive_sink *s)
     buf_release(&s->path);
     buf_release(&s->lines);
     sha256_free(s->sha);
+    for (size_t i = 0; i < s->missing_count; i++) {
+        free(s->missing[i].source);
+        free(s->missing[i].message);
+    }
+    free(s->missing);
     free(s->buffer);
     free(s->targets);
     free(s);
@@ -283,6 +295,13 @@ static const struct sink_ops OPS = {.dir_begin = push_dir_begin, .entry = push_e
 
 /* ---- finishing */
 
+void archive_sink_lacks(struct archive_sink *s, enum archive_lack lack, const char *source, const char *message)
+{
+    s->missing = mem_array(s->missing, s->missing_count + 1, sizeof *s->missing);
+    s->missing[s->missing_count++] = (struct archive_missing){
+        .lack = lack, .source = mem_strdup(source), .message = message != NULL ? mem_strdup(message) : NULL};
+}
+
 static int put_manifest(struct archive_sink *s, struct err *err)
 {
     struct node node = {.name = ARCHIVE_MANIFEST_NAME,
@@ -300,27 +319,32 @@ static int put_manifest(struct archive_sink *s, struct err *err)
                                .path = ARCHIVE_MANIFEST_NAME,
                                .member = ARCHIVE_MANIFEST_NAME,
                                .node = &node};
-    archive_manifest_end(&s->lines, s->members);
+    archive_manifest_end(&s->lines, s->members, s->missing, s->missing_count);
     return flush_lines(s, err) != 0 ? -1 : archive_store_hold(&f, err);
 }
 
 /* For the checksum file, which anybody may read: numbers, no names of what is inside. */
-static char *describe(const struct archive_sink *s)
+static void describe(const struct archive_sink *s, struct buf *out)
 {
     static const char *const HOW[] = {[OPENPGP_SYMMETRIC] = "OpenPGP, with a passphrase",
                                       [OPENPGP_RECIPIENTS] = "OpenPGP, to public keys",
                                       [OPENPGP_NONE] = "none"};
     struct tm tm;
     char time[32] = "";
+    size_t absent = 0;
     if (gmtime_r(&s->options.time.tv_sec, &tm) != NULL)
         (void)strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return mem_printf("clawback %s, host %s, begun %s\n"
-                      "files %llu, directories %llu, others %llu, bytes of files %llu, bytes of tar %llu\n"
-                      "encryption: %s\n",
-                      s->options.version, s->options.host, time, (unsigned long long)s->summary.files,
-                      (unsigned long long)s->summary.dirs, (unsigned long long)s->summary.others,
-                      (unsigned long long)s->summary.content_bytes, (unsigned long long)tar_bytes(s->tar),
-                      HOW[s->options.encryption.kind]);
+    for (size_t i = 0; i < s->missing_count; i++)
+        absent += s->missing[i].lack == ARCHIVE_LACKS_ABSENT;
+    buf_printf(out,
+               "clawback %s, host %s, begun %s\n"
+               "files %llu, directories %llu, others %llu, bytes of files %llu, bytes of tar %llu\n"
+               "encryption: %s\n",
+               s->options.version, s->options.host, time, (unsigned long long)s->summary.files,
+               (unsigned long long)s->summary.dirs, (unsigned long long)s->summary.others,
+               (unsigned long long)s->summary.content_bytes, (unsigned long long)tar_bytes(s->tar),
+               HOW[s->options.encryption.kind]);
+    archive_lack_write(out, s->missing_count - absent, absent);
 }
 
 static int finish(struct archive_sink *s, struct err *err)
@@ -335,10 +359,12 @@ static int finish(struct archive_sink *s, struct err *err)
     if (put_manifest(s, err) != 0 || tar_finish(s->tar, err) != 0 ||
         archive_pipe_end(s->pipe, &facts.tar_sha256, err) != 0)
         return -1;
-    char *summary = describe(s);
-    facts.summary = summary;
+    struct buf summary;
+    buf_init(&summary, SUMMARY_MAX_BYTES);
+    describe(s, &summary);
+    facts.summary = buf_cstr(&summary);
     int rc = archive_output_finish(s->output, &facts, err);
-    free(summary);
+    buf_release(&summary);
     return rc;
 }
 

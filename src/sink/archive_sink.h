@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/strlist.h"
+#include "sink/archive_file.h"
 #include "sink/openpgp.h"
 #include "sink/compress.h"
 #include "sink/progress.h"
@@ -92,6 +93,11 @@ struct archive_sink *archive_sink_new(const struct archive_sink_options *options
  * fails with the error of the first target when none is left, or when compressing or encrypting fails: then nothing
  * more can be pushed. Every content is read and released within `entry`; members of a source that failed stay in. */
 struct sink *archive_sink_base(struct archive_sink *s);
+
+/* Before the end: something that the plan names is not in the archive, or not as it should be. lack: ABSENT (a server
+ * that was not running) or FAILED. It is named in the manifest, counted in the checksum file, and keeps "latest" with
+ * the archive that has all. `message` may be NULL. */
+void archive_sink_lacks(struct archive_sink *s, enum archive_lack lack, const char *source, const char *message);
 
 /* Call when all sources are pushed (and none failed): adds the manifest, ends the stream, verifies, renames. 0 when at
  * least one target has the archive; else -1 with the first failure, and no file is left. */

@@ -82,7 +82,25 @@ void archive_manifest_member(struct buf *out, const struct archive_member *m, bo
     buf_append_str(out, m->incomplete ? ", \"incomplete\": true}" : "}");
 }
 
-void archive_manifest_end(struct buf *out, uint64_t member_count)
+static void append_missing(struct buf *out, const struct archive_missing *m)
 {
-    buf_printf(out, "\n], \"member_count\": %llu}\n", (unsigned long long)member_count);
+    buf_append_str(out, "{");
+    append_bytes(out, "source", m->source);
+    buf_printf(out, ", \"status\": \"%s\"", m->lack == ARCHIVE_LACKS_ABSENT ? "skipped" : "failed");
+    if (m->message != NULL) {
+        buf_append_str(out, ", ");
+        append_bytes(out, "message", m->message);
+    }
+    buf_append_byte(out, '}');
+}
+
+void archive_manifest_end(struct buf *out, uint64_t member_count, const struct archive_missing *missing, size_t count)
+{
+    buf_printf(out, "\n], \"member_count\": %llu, \"complete\": %s", (unsigned long long)member_count,
+               count == 0 ? "true" : "false, \"missing\": [");
+    for (size_t i = 0; i < count; i++) {
+        buf_append_str(out, i > 0 ? ",\n" : "\n");
+        append_missing(out, &missing[i]);
+    }
+    buf_append_str(out, count == 0 ? "}\n" : "\n]}\n");
 }

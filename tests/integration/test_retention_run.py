@@ -108,6 +108,22 @@ def test_an_incomplete_run_pushes_out_no_complete_one(box):
     check(good <= ids(plan), "the last complete one was removed", good, ids(plan))
 
 
+def test_a_run_in_which_a_dump_failed_is_no_good_one(box):
+    tier = CONFIG % "{last: 1}"
+    tier = tier.replace("    files:", "    command: [{name: dump, command: [%s]}]\n    files:")
+    plan = Plan(box, tier % "date")
+    plan.run()
+    good = ids(plan)
+    equal(len(good), 2, "snapshots: the files, the dump")
+    plan.write(tier % "\"false\"")
+    plan.run("config", rc=1)
+    equal(good <= ids(plan), True, "the good ones, after a dump failed")
+    # What is not wholly fine either protects the last run that was: not the one in between, whose files were.
+    plan.write((tier % "date").replace("[~/.openclaw]", "[~/.openclaw, %s]" % box.path("nosuch")))
+    plan.run("config", rc=3)
+    equal(good <= ids(plan), True, "the good ones, after a path was gone")
+
+
 def future_beside(box, keep, expected):
     plan = Plan(box, CONFIG % keep)
     plan.run()
@@ -273,9 +289,10 @@ def test_no_complete_archive_goes_for_an_incomplete_one(box):
     for _ in range(2):
         plan.run("full", rc=3)
         check(good in archives(box), "the last complete archive was removed", archives(box))
+    incomplete = plan.last("full")["snapshots"]
     plan.write(tier)
     plan.run("full")
-    equal(archives(box), plan.last("full")["snapshots"], "archives after a complete run")
+    equal(archives(box), sorted(incomplete + plan.last("full")["snapshots"]), "archives after a complete run")
 
 
 @needs("gpg")
@@ -292,6 +309,85 @@ def test_archives_of_failed_runs_push_out_no_complete_one(box):
     plan.run("full")
     check(good in archives(box), "a complete archive was removed for one that is not", archives(box))
     equal(len(archives(box)), 4, "archives: two complete ones, two others")
+
+
+def latest(box):
+    where = box.path("usb", "archives", host())
+    named = {os.readlink(os.path.join(where, n)) for n in ("latest.tar.gz.gpg", "full_latest.tar.gz.gpg")}
+    equal(len(named), 1, "what both links lead to")
+    return named.pop()
+
+
+def manifest(box, name):
+    tar = decrypt(box, box.path("usb", "archives", host(), name))
+    done = subprocess.run(["tar", "xzO", ".clawback-manifest.json"], input=tar, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def summary(box, name):
+    with open(box.path("usb", "archives", host(), name + ".sha256")) as f:
+        return f.read()
+
+
+@needs("gpg")
+def test_latest_stays_with_the_archive_that_has_the_dump(box):
+    tier = FULL.replace("{weekly: 4, monthly: 12}", "{last: 1}")
+    failing = tier.replace("    files:", "    command: [{name: dump, command: [\"false\"]}]\n    files:")
+    plan = Plan(box, failing)
+    plan.run("full", rc=1)
+    first, = archives(box)
+    equal(latest(box), first, "latest, while no archive has all")
+    plan.write(failing.replace("false", "pwd"))
+    plan.run("full")
+    good, = plan.last("full")["snapshots"]
+    equal([latest(box), plan.last("full").get("incomplete")], [good, None], "latest, and the record")
+    check(manifest(box, good)["complete"] is True and "# complete: yes" in summary(box, good), "the good one's manifest")
+    plan.write(failing)
+    plan.run("full", rc=1)
+    bad, = plan.last("full")["snapshots"]
+    equal([latest(box), plan.last("full")["incomplete"]], [good, True], "latest after a dump failed, and the record")
+    told = manifest(box, bad)
+    equal([told["complete"], [(m["source"], m["status"]) for m in told["missing"]]], [False, [("/command/dump", "failed")]],
+          "the bad one's manifest")
+    check("# complete: no: 1 failed" in summary(box, bad), "the bad one's checksum file", summary(box, bad))
+    # The records are gone with the old machine: what lies on the drive still knows.
+    shutil.rmtree(box.path("home", ".local"))
+    plan.run("full", rc=1)
+    equal(latest(box), good, "latest, without records")
+    plan.write(failing.replace("false", "pwd"))
+    plan.run("full")
+    equal(latest(box), plan.last("full")["snapshots"][0], "latest after all went well")
+    equal(good in archives(box), False, "the good one, when there is a newer one: the policy takes it")
+
+
+@needs("gpg")
+def test_a_server_that_is_skipped_displaces_no_archive_that_has_it(box):
+    tier = FULL.replace("{weekly: 4, monthly: 12}", "{last: 1}").replace(
+        "    files:", "    redis: [{url: \"redis://127.0.0.1:1\"}]\n    when: running\n    files:")
+    plan = Plan(box, FULL.replace("{weekly: 4, monthly: 12}", "{last: 1}"))
+    plan.run("full")
+    good, = archives(box)
+    plan.write(tier)
+    for _ in range(2):
+        plan.run("full")
+        record = plan.last("full")
+        equal([record["status"], record["exitCode"], record["incomplete"]], ["completed", 0, True], "the record")
+        equal(latest(box), good, "latest")
+        equal(archives(box), sorted([good] + record["snapshots"]), "archives: the one that has all, and the newest")
+    check("# complete: no: 1 not running" in summary(box, record["snapshots"][0]), "the checksum file")
+    equal([m["status"] for m in manifest(box, record["snapshots"][0])["missing"]], ["skipped"], "what is missing")
+
+
+@needs("gpg")
+def test_a_path_of_the_plan_that_is_gone_is_missing_and_a_file_is_a_warning(box):
+    plan = Plan(box, FULL)
+    plan.run("full")
+    good, = archives(box)
+    plan.write(FULL.replace("[~/.openclaw]", "[~/.openclaw, %s]" % box.path("nosuch")))
+    plan.run("full", rc=3)
+    equal([latest(box), plan.last("full")["incomplete"]], [good, True], "latest, and the record")
+    equal([m["source"] for m in manifest(box, plan.last("full")["snapshots"][0])["missing"]], [box.path("nosuch")],
+          "what is missing")
 
 
 @needs("gpg")

@@ -75,6 +75,7 @@ static void fill(struct record *r)
                          .bytes_added = 77,
                          .exit_code = 1,
                          .interrupted = true,
+                         .incomplete = true,
                          .retry = true};
     r->tier = mem_strdup("config");
     r->run_id = mem_strdup("0011223344556677");
@@ -117,7 +118,7 @@ static void test_record__reads_what_it_wrote(void **state)
     assert_int_equal(got->time.tv_sec, 1770192135);
     assert_int_equal(got->time.tv_nsec, 7000000);
     assert_string_equal(got->error, "disk full: \"0.2GB\" free\n");
-    assert_true(got->retry && got->interrupted && !got->uploaded);
+    assert_true(got->retry && got->interrupted && got->incomplete && !got->uploaded);
     assert_int_equal(got->duration_ms, 134900);
     assert_int_equal(got->bytes_added, 77);
     assert_string_equal(got->warnings.items[0], "w1");

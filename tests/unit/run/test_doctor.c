@@ -199,6 +199,10 @@ static void test_doctor__archives(void **state)
     write_file(name, "some bytes", 0600);
     EXPECT(doctor_repositories, p, "green: 'd' holds 1 archive", "full_2026-02-04_02.tar.gz.gpg");
     free(name);
+    name = mem_printf("%s/full_2026-02-04_02.tar.gz.gpg.sha256", dir + strlen(base) + 1);
+    write_file(name, "0000\n# complete: no: 1 failed\n", 0600);
+    EXPECT(doctor_repositories, p, "yellow: 'd' holds 1 archive", "which lacks what failed", "clawback runs");
+    free(name);
     free(dir);
     plan_free(p);
 }

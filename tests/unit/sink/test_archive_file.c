@@ -184,6 +184,95 @@ static void test_archive_latest__follows_what_comes_and_goes(void **state)
     scratch_remove(dir);
 }
 
+/* With what its checksum file says of how much failed and was absent. */
+static void make_lacking(const char *dir, const char *name, size_t failed, size_t absent)
+{
+    struct id id = {{1, 2, 3}};
+    struct err err = {0};
+    struct buf summary;
+    buf_init(&summary, 1000);
+    buf_append_str(&summary, "host of mine\n");
+    archive_lack_write(&summary, failed, absent);
+    scratch_write(dir, name, "1234567", 7);
+    assert_ok(archive_checksum_write(dir, name, &id, buf_cstr(&summary), 0600, &err), &err);
+    buf_release(&summary);
+}
+
+static void assert_lacks(const char *dir, const char *name, enum archive_lack lacks)
+{
+    struct archive_list l;
+    struct err err = {0};
+    assert_ok(archive_list_load(&l, dir, NULL, &err), &err);
+    for (size_t i = 0; i < l.count; i++)
+        if (strcmp(l.items[i].name, name) == 0) {
+            assert_int_equal(l.items[i].lacks, lacks);
+            archive_list_release(&l);
+            return;
+        }
+    fail_msg("'%s' is not in the list", name);
+}
+
+static void test_archive_list__knows_what_lacks_something(void **state)
+{
+    (void)state;
+    char *dir = scratch_make();
+    static const char *const NAMES[] = {"full_2026-02-04_02.tar", "full_2026-02-04_03.tar", "full_2026-02-04_04.tar",
+                                        "full_2026-02-04_05.tar", "full_2026-02-04_06.tar", "full_2026-02-04_07.tar"};
+    make_lacking(dir, NAMES[0], 0, 0);
+    make_lacking(dir, NAMES[1], 0, 1);
+    make_lacking(dir, NAMES[2], 2, 0);
+    make_lacking(dir, NAMES[3], 1, 1);
+    make(dir, NAMES[4]); /* as older programs made them */
+    scratch_write(dir, NAMES[5], "1234567", 7);
+    assert_lacks(dir, NAMES[0], ARCHIVE_LACKS_NOTHING);
+    assert_lacks(dir, NAMES[1], ARCHIVE_LACKS_ABSENT);
+    assert_lacks(dir, NAMES[2], ARCHIVE_LACKS_FAILED);
+    assert_lacks(dir, NAMES[3], ARCHIVE_LACKS_FAILED);
+    assert_lacks(dir, NAMES[4], ARCHIVE_LACKS_UNKNOWN);
+    assert_lacks(dir, NAMES[5], ARCHIVE_LACKS_UNKNOWN);
+    char *seen = shell(false, "cd %s && grep -h complete *.sha256", dir);
+    assert_string_equal(seen, "# complete: yes\n# complete: no: 1 not running\n# complete: no: 2 failed\n"
+                              "# complete: no: 1 failed, 1 not running");
+    free(seen);
+    free(shell(false, "cd %s && sed -i 's/complete: yes/complete: perhaps/' %s.sha256", dir, NAMES[0]));
+    assert_lacks(dir, NAMES[0], ARCHIVE_LACKS_UNKNOWN);
+    scratch_remove(dir);
+}
+
+static void test_archive_latest__stays_with_what_has_all(void **state)
+{
+    (void)state;
+    char *dir = scratch_make();
+    struct err err = {0};
+    /* While there is no better one, what lacks something is better than nothing. */
+    make_lacking(dir, "full_2026-02-04_01.tar", 1, 0);
+    assert_ok(archive_latest_update(dir, &err), &err);
+    assert_link(dir, "latest.tar", "full_2026-02-04_01.tar");
+    make_lacking(dir, "full_2026-02-04_02.tar", 0, 1);
+    make_lacking(dir, "full_2026-02-04_03.tar", 1, 0);
+    assert_ok(archive_latest_update(dir, &err), &err);
+    assert_link(dir, "latest.tar", "full_2026-02-04_02.tar");
+    make(dir, "full_2026-02-04_04.tar");
+    make_lacking(dir, "full_2026-02-04_05.tar", 0, 1);
+    assert_ok(archive_latest_update(dir, &err), &err);
+    assert_link(dir, "latest.tar", "full_2026-02-04_04.tar");
+
+    make_lacking(dir, "full_2026-02-04_06.tar", 0, 0);
+    make_lacking(dir, "full_2026-02-04_07.tar", 0, 1);
+    make_lacking(dir, "home_2026-02-04_08.tar", 1, 0);
+    assert_ok(archive_latest_update(dir, &err), &err);
+    assert_link(dir, "latest.tar", "full_2026-02-04_06.tar");
+    assert_link(dir, "full_latest.tar", "full_2026-02-04_06.tar");
+    assert_link(dir, "home_latest.tar", "home_2026-02-04_08.tar");
+    make_lacking(dir, "full_2026-02-04_09.tar", 0, 0);
+    assert_ok(archive_latest_update(dir, &err), &err);
+    assert_link(dir, "latest.tar", "full_2026-02-04_09.tar");
+    /* And when it goes, the one before it has its place again. */
+    assert_ok(archive_file_remove(dir, "full_2026-02-04_09.tar", &err), &err);
+    assert_link(dir, "latest.tar", "full_2026-02-04_06.tar");
+    scratch_remove(dir);
+}
+
 /* Text files from a time, or a machine, without symlinks give way. */
 static void test_archive_latest__replaces_its_text_files(void **state)
 {
@@ -316,6 +405,8 @@ int main(void)
         cmocka_unit_test(test_archive_file_parse__takes_nothing_else),
         cmocka_unit_test(test_archive_list__knows_archives_from_other_files),
         cmocka_unit_test(test_archive_latest__follows_what_comes_and_goes),
+        cmocka_unit_test(test_archive_list__knows_what_lacks_something),
+        cmocka_unit_test(test_archive_latest__stays_with_what_has_all),
         cmocka_unit_test(test_archive_latest__replaces_its_text_files),
         cmocka_unit_test(test_archive_latest__is_a_text_where_there_are_no_symlinks),
         cmocka_unit_test(test_archive_latest__says_when_a_directory_is_in_its_way),

@@ -208,6 +208,8 @@ static void test_archive__gpg_and_tar_alone_open_it(void **state)
     assert_string_equal(json_string_value(json_array_get(json_object_get(manifest, "tags"), 0)), "tier=full");
     assert_int_equal(json_array_size(json_object_get(manifest, "members")), 10);
     assert_int_equal(json_integer_value(json_object_get(manifest, "member_count")), 10);
+    assert_true(json_is_true(json_object_get(manifest, "complete")));
+    assert_null(json_object_get(manifest, "missing"));
     char *hash = shell(false, "sha256sum < %s/out/a/b/large | cut -c1-64", m.dirs[0]);
     const json_t *member = find_member(manifest, "a/b/large");
     assert_string_equal(json_string_value(json_object_get(member, "sha256")), hash);
@@ -217,6 +219,37 @@ static void test_archive__gpg_and_tar_alone_open_it(void **state)
     free(hash);
     json_decref(manifest);
     free(tag);
+    making_free(&m);
+}
+
+static void test_archive__names_what_it_lacks(void **state)
+{
+    (void)state;
+    struct making m;
+    struct fake f = fake_file(100);
+    making_init(&m, 1);
+    begin(&m);
+    push(&m, "f", &f);
+    archive_sink_lacks(m.archive, ARCHIVE_LACKS_FAILED, "/postgres/\xff", "it said \"no\"");
+    archive_sink_lacks(m.archive, ARCHIVE_LACKS_ABSENT, "/redis/local", NULL);
+    end(&m);
+    extract(&m, 0);
+    json_t *manifest = load_manifest(&m), *missing = json_object_get(manifest, "missing");
+    assert_true(json_is_false(json_object_get(manifest, "complete")));
+    assert_int_equal(json_array_size(missing), 2);
+    const json_t *first = json_array_get(missing, 0), *second = json_array_get(missing, 1);
+    assert_string_equal(json_string_value(json_object_get(first, "source_base64")), "L3Bvc3RncmVzL/8=");
+    assert_string_equal(json_string_value(json_object_get(first, "status")), "failed");
+    assert_string_equal(json_string_value(json_object_get(first, "message")), "it said \"no\"");
+    assert_string_equal(json_string_value(json_object_get(second, "source")), "/redis/local");
+    assert_string_equal(json_string_value(json_object_get(second, "status")), "skipped");
+    assert_null(json_object_get(second, "message"));
+    json_decref(manifest);
+    /* The checksum file, which anybody may read, has numbers only. */
+    char *seen = shell(false, "cat %s/*.sha256", m.dirs[0]);
+    assert_non_null(strstr(seen, "# complete: no: 1 failed, 1 not running"));
+    assert_null(strstr(seen, "redis"));
+    free(seen);
     making_free(&m);
 }
 
@@ -743,6 +776,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_archive__gpg_and_tar_alone_open_it),
+        cmocka_unit_test(test_archive__names_what_it_lacks),
         cmocka_unit_test(test_archive__every_codec_with_and_without_encryption),
         cmocka_unit_test(test_archive__never_replaces_another),
         cmocka_unit_test(test_archive__hard_links_refer_to_what_is_there),
