@@ -23,6 +23,9 @@ static void release_source(struct record_source *s)
     for (size_t i = 0; i < s->path_count; i++)
         free(s->paths[i].path);
     free(s->paths);
+    for (size_t i = 0; i < s->dump_count; i++)
+        free(s->dumps[i].path);
+    free(s->dumps);
 }
 
 void record_release(struct record *r)
@@ -58,6 +61,14 @@ void record_add_path(struct record_source *s, const char *path, uint64_t bytes)
         return;
     s->paths = mem_array(s->paths, s->path_count + 1, sizeof *s->paths);
     s->paths[s->path_count++] = (struct record_path){.path = mem_strdup(path), .bytes = bytes};
+}
+
+void record_add_dump(struct record_source *s, const char *path, uint64_t bytes, bool suspect)
+{
+    if (s->dump_count == RECORD_DUMPS_MAX)
+        return;
+    s->dumps = mem_array(s->dumps, s->dump_count + 1, sizeof *s->dumps);
+    s->dumps[s->dump_count++] = (struct record_dump){.path = mem_strdup(path), .bytes = bytes, .suspect = suspect};
 }
 
 struct record_destination *record_add_destination(struct record *r, const char *name)

@@ -37,7 +37,14 @@ struct record_path {
     char *path;
     uint64_t bytes;
 };
-enum { RECORD_PATHS_MAX = 40 };
+enum { RECORD_PATHS_MAX = 40, RECORD_DUMPS_MAX = 2000 };
+
+/* One dump of a source: of a database, of a whole Redis, the output of a command. */
+struct record_dump {
+    char *path; /* in its snapshot: "/postgres/local/shop.dump" */
+    uint64_t bytes;
+    bool suspect; /* empty, or much smaller than the last time */
+};
 
 /* One source of the run. Sizes are of what was read. */
 struct record_source {
@@ -45,9 +52,12 @@ struct record_source {
     enum record_status status; /* COMPLETED, FAILED, SKIPPED */
     char *message;             /* why it failed or was skipped; NULL: nothing to say */
     uint64_t bytes, files, unreadable;
-    bool suspect;              /* much smaller than the last time */
+    bool suspect;              /* a dump of it is much smaller than the last time */
     struct record_path *paths; /* the largest things in it, so that growth can be named: at most RECORD_PATHS_MAX */
     size_t path_count;
+    struct record_dump *dumps; /* all that were made, by path: at most RECORD_DUMPS_MAX. None: it is no server and no
+                                * command, it failed, or an older program wrote the record */
+    size_t dump_count;
     char *push; /* git: "pushed", "nothing to push", or why not; NULL: no push was asked for */
     bool push_failed;
 };
@@ -93,6 +103,8 @@ struct record_source *record_add_source(struct record *r, const char *name);
 struct record_destination *record_add_destination(struct record *r, const char *name);
 /* Another path of a source; nothing once there are RECORD_PATHS_MAX. */
 void record_add_path(struct record_source *s, const char *path, uint64_t bytes);
+/* The same of a dump. */
+void record_add_dump(struct record_source *s, const char *path, uint64_t bytes, bool suspect);
 
 /* Where clawback keeps its state: $CLAWBACK_STATE_DIR, $XDG_STATE_HOME/clawback, ~/.local/state/clawback; for root
  * without a home /var/lib/clawback. Not made. The caller frees it. */

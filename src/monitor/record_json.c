@@ -113,6 +113,19 @@ static json_t *paths_json(const struct record_source *s)
     return array;
 }
 
+static json_t *dumps_json(const struct record_source *s)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < s->dump_count; i++) {
+        json_t *o = json_object();
+        set_text(o, "path", s->dumps[i].path);
+        set_number(o, "bytes", s->dumps[i].bytes);
+        set_true(o, "suspect", s->dumps[i].suspect);
+        json_array_append_new(array, o);
+    }
+    return array;
+}
+
 static json_t *source_json(const struct record_source *s, enum detail detail)
 {
     json_t *o = json_object();
@@ -128,6 +141,8 @@ static json_t *source_json(const struct record_source *s, enum detail detail)
     set_true(o, "pushFailed", s->push_failed);
     if (s->path_count > 0 && detail == EVERYTHING)
         json_object_set_new(o, "paths", paths_json(s));
+    if (s->dump_count > 0)
+        json_object_set_new(o, "dumps", dumps_json(s));
     return o;
 }
 
@@ -271,6 +286,18 @@ static void get_paths(const json_t *o, struct record_source *s)
     }
 }
 
+static void get_dumps(const json_t *o, struct record_source *s)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(o, "dumps"), i, item)
+    {
+        const char *path = json_string_value(json_object_get(item, "path"));
+        if (path != NULL)
+            record_add_dump(s, path, get_number(item, "bytes"), get_bool(item, "suspect"));
+    }
+}
+
 static void get_sources(const json_t *o, struct record *r)
 {
     size_t i;
@@ -289,6 +316,7 @@ static void get_sources(const json_t *o, struct record *r)
         s->push = get_text(item, "push");
         s->push_failed = get_bool(item, "pushFailed");
         get_paths(item, s);
+        get_dumps(item, s);
     }
 }
 

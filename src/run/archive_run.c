@@ -145,7 +145,7 @@ static int push_unit(struct tier_run *t, struct unit *u, struct unit_report *rep
     u->bytes = after.content_bytes - before.content_bytes;
     u->files = after.files - before.files;
     bool sources_fault = watched_source_failed(source), strict = source->strict;
-    unit_take_paths(u, source);
+    unit_take_sizes(u, source);
     source_free(source);
     bool unread = rc == 0 && strict && u->unreadable > 0;
     if (unread) {

@@ -113,7 +113,7 @@ static void store_on(struct tier_run *t, struct unit *u, struct target *target)
     else if (!open.failed && source->strict && atomic_load(&t->run->progress->reading->errors) > 0)
         fault = FAULT_DUMP;
     if (rc == 0)
-        unit_take_paths(u, source);
+        unit_take_sizes(u, source);
     source_free(source);
     if (rc == 0)
         took(t, u, target, &result);

@@ -48,8 +48,11 @@ struct unit {
     struct strlist lost;       /* of what is unreadable: paths that the plan itself names */
     struct record_path *paths; /* where its bytes are */
     size_t path_count;
-    bool suspect;    /* much smaller than the last time … */
+    struct record_dump *dumps; /* its dumps that are whole, by path */
+    size_t dump_count;
+    bool suspect;    /* one of them is much smaller than the last time … */
     bool suspect_ok; /* … which is only worth a word */
+    size_t gone;     /* dumps that were there the last time, of databases that nobody names */
     char *push;
     bool push_failed;
 };
@@ -121,12 +124,16 @@ void unit_failed(struct tier_run *t, struct unit *u, const struct err *why);
 void unit_missing(struct tier_run *t, struct unit *u, const struct err *why);
 /* Names it by its source's first path. */
 void unit_opened(struct unit *u, const struct source *s);
-/* What was read of a tree of files, by path: from the source that units were given by watched_source_new(). */
-void unit_take_paths(struct unit *u, struct source *watched);
-void unit_free_paths(struct unit *u);
-/* Is it as large as it should be? Sets suspect. */
+/* What was read of a tree of files, by path, and how large each dump is: from the source that units were given by
+ * watched_source_new(), after its contents were read. Of a second reading dumps stay those of the first. */
+void unit_take_sizes(struct unit *u, struct source *watched);
+void unit_hand_over_sizes(struct unit *u, struct record_source *to);
+void unit_free_sizes(struct unit *u);
+
+/* unit_sizes.c: is each of its dumps as large as it should be, and are all there that were? Sets suspect and gone. */
 void unit_check_size(struct tier_run *t, struct unit *u);
-bool tier_has_suspects(const struct tier_run *t); /* failed or only worth a word */
+/* Has a dump shrunk or gone, if only with a word? Then nothing is removed. */
+bool tier_has_suspects(const struct tier_run *t);
 
 /* repository_run.c: reads every unit once, brings it to all targets, confirms it there. */
 void repository_run(struct tier_run *t);

@@ -101,10 +101,7 @@ static void describe_units(struct tier_run *t)
         s->suspect = u->suspect;
         s->push = u->push != NULL ? mem_strdup(u->push) : NULL;
         s->push_failed = u->push_failed;
-        s->paths = u->paths; /* handed over */
-        s->path_count = u->path_count;
-        u->paths = NULL;
-        u->path_count = 0;
+        unit_hand_over_sizes(u, s);
         t->record.bytes_processed += u->bytes;
     }
 }
@@ -326,7 +323,7 @@ static void release(struct tier_run *t)
         free(t->units[i].name);
         free(t->units[i].push);
         strlist_release(&t->units[i].lost);
-        unit_free_paths(&t->units[i]);
+        unit_free_sizes(&t->units[i]);
     }
     free(t->units);
     tier_sources_release(&t->sources);

@@ -2,12 +2,14 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "run/dump_sizes.h"
 #include "run/size_map.h"
 
 struct watched {
     struct source source;
     struct source *inner;
     struct size_map *sizes;
+    struct dump_sizes *dumps;
     bool failed;
 };
 
@@ -16,6 +18,7 @@ struct watched_sink {
     struct sink sink;
     struct sink *inner;
     struct size_map *sizes;
+    struct dump_sizes *dumps;
     bool failed;
 };
 
@@ -38,7 +41,10 @@ static int watched_entry(struct sink *s, const struct node *node, const char *pa
     struct watched_sink *w = (struct watched_sink *)s;
     if (content != NULL)
         size_map_entry(w->sizes, node->name, node->name_len, node->size);
-    return note(w, w->inner->ops->entry(w->inner, node, path, content, err));
+    if (content == NULL || !content->is_dump)
+        return note(w, w->inner->ops->entry(w->inner, node, path, content, err));
+    struct sink_content dump = dump_sizes_watch(w->dumps, path, node->size, content);
+    return note(w, w->inner->ops->entry(w->inner, node, path, &dump, err));
 }
 
 static int watched_dir_end(struct sink *s, struct err *err)
@@ -68,7 +74,7 @@ static int watched_start(struct source *s, const struct sink_reporter *reporter,
 static int watched_push(struct source *s, struct sink *sink, const struct sink_reporter *reporter, struct err *err)
 {
     struct watched *w = (struct watched *)s;
-    struct watched_sink between = {.sink = {.ops = &SINK_OPS}, .inner = sink, .sizes = w->sizes};
+    struct watched_sink between = {.sink = {.ops = &SINK_OPS}, .inner = sink, .sizes = w->sizes, .dumps = w->dumps};
     int rc = source_push(w->inner, &between.sink, reporter, err);
     w->failed = w->failed || (rc != 0 && !between.failed);
     return rc;
@@ -79,6 +85,7 @@ static void watched_free(struct source *s)
     struct watched *w = (struct watched *)s;
     source_free(w->inner);
     size_map_free(w->sizes);
+    dump_sizes_free(w->dumps);
     free(w);
 }
 
@@ -91,6 +98,7 @@ struct source *watched_source_new(struct source *inner)
     strlist_copy(&w->source.paths, &inner->paths);
     w->inner = inner;
     w->sizes = size_map_new();
+    w->dumps = dump_sizes_new();
     return &w->source;
 }
 
@@ -102,4 +110,9 @@ bool watched_source_failed(const struct source *s)
 struct record_path *watched_source_take_paths(struct source *s, size_t max, size_t *count_out)
 {
     return size_map_take(((struct watched *)s)->sizes, max, count_out);
+}
+
+struct record_dump *watched_source_take_dumps(struct source *s, size_t *count_out)
+{
+    return dump_sizes_take(((struct watched *)s)->dumps, count_out);
 }

@@ -57,6 +57,9 @@ struct sink_content {
     /* `by_fingerprint`: the node's inode number is a fingerprint of what the content is made from. A parent snapshot's
      * file of the same fingerprint is the same, size and times included, whatever the node says of these. */
     bool by_fingerprint;
+    /* `is_dump`: a whole dump or database. What it has by itself, and had the last time, is watched; sinks don't care.
+     */
+    bool is_dump;
     /* attempt: 1, 2, 3 … after SINK_FINISH_AGAIN. ERR_NOT_FOUND: it vanished meanwhile, which is no error. May correct
      * node->type-independent metadata (from an fstat of what was opened). */
     int (*open)(void *ctx, unsigned attempt, struct node *node, struct sink_stream *out, struct err *err);

@@ -117,6 +117,7 @@ struct sink_content *command_output_new(char *const *argv, uint64_t timeout_ms)
 {
     struct sink_content *content = command_content_new(argv, timeout_ms);
     ((struct command *)content->ctx)->refuse_empty = true;
+    content->is_dump = true;
     return content;
 }
 

@@ -354,7 +354,8 @@ void pg_dump_contents_new(const struct pg_client *c, const char *database, const
     d->timeout_ms = timeout_ms;
     d->references = 2;
     pthread_mutex_init(&d->lock, NULL);
-    d->content = (struct sink_content){.ctx = d, .always = true, .open = dump_open, .release = dump_release};
+    d->content =
+        (struct sink_content){.ctx = d, .always = true, .is_dump = true, .open = dump_open, .release = dump_release};
     d->counts_content = (struct sink_content){.ctx = d, .always = true, .open = counts_open, .release = counts_release};
     *dump_out = &d->content;
     *counts_out = &d->counts_content;

@@ -197,6 +197,7 @@ struct sink_content *redis_dump_content_new(const struct redis_dump_options *opt
     d->options = *options;
     d->path = mem_strdup(options->path);
     d->options.path = d->path;
-    d->content = (struct sink_content){.ctx = d, .always = true, .open = dump_open, .release = dump_release};
+    d->content =
+        (struct sink_content){.ctx = d, .always = true, .is_dump = true, .open = dump_open, .release = dump_release};
     return &d->content;
 }

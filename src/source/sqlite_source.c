@@ -89,6 +89,7 @@ static int guard_entry(struct sink *s, const struct node *node, const char *path
     guarded->content = *content;
     guarded->path = mem_strdup(path);
     struct sink_content passed = *content;
+    passed.is_dump = true;
     passed.ctx = guarded;
     passed.open = guarded_open;
     passed.release = guarded_release;

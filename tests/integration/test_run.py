@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -435,6 +436,79 @@ def test_a_dump_that_has_been_too_small_for_long_is_still_too_small(box):
         f.write("\n".join(lines[-2:] * 300) + "\n")
     done = plan.run("dumps", rc=1)
     check("was 100.0 kB before" in done.err, "the message", done)
+
+
+def fill_database(path, rows):
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE IF NOT EXISTS t (text)")
+    db.execute("DELETE FROM t")
+    db.executemany("INSERT INTO t VALUES (?)", [("%08d" % n * 100,) for n in range(rows)])
+    db.commit()
+    db.execute("VACUUM")
+    db.close()
+
+
+def test_each_database_is_watched_by_itself(box):
+    small, large = box.path("small.db"), box.path("zlarge.db")
+    fill_database(small, 500)
+    fill_database(large, 2000)
+    plan = Plan(box, """
+  dumps:
+    every: 2h
+    sqlite: [%s, %s]
+    to: [usb]
+    keep: {last: 1}
+""" % (small, large))
+    plan.run()
+    equal([(d["path"], d["bytes"]) for d in plan.last("dumps")["sources"][0]["dumps"]],
+          [(p, os.path.getsize(p)) for p in (small, large)], "dumps of the record")
+    # The one that is emptied does not show in the sum, since the other grows.
+    fill_database(small, 1)
+    fill_database(large, 3000)
+    for _ in range(2):
+        done = plan.run("dumps", rc=1)
+        check("small.db' is only" in done.err and "zlarge.db' is" not in done.err, "the message", done)
+    source, = plan.last("dumps")["sources"]
+    equal([source["suspect"], [d.get("suspect") for d in source["dumps"]]], [True, [True, None]], "the record")
+    check("small.db" in plan.last("dumps")["error"], "the error", plan.last("dumps"))
+    # What the other one has meanwhile is its measure: from there it is too small, from the beginning it would not be.
+    fill_database(small, 500)
+    fill_database(large, 3000 // 12)
+    done = plan.run("dumps", rc=1)
+    check("zlarge.db' is only" in done.err and "small.db' is" not in done.err, "the message", done)
+    plan.run("dumps", "--accept-size")
+    plan.run("dumps")
+
+
+def test_records_of_older_programs_are_compared_as_a_whole(box):
+    dumped = box.write("dumped", "x" * 100000)
+    plan = Plan(box, """
+  dumps:
+    command: [{name: x, command: [cat, %s]}]
+    to: [usb]
+""" % dumped)
+    plan.run("dumps")
+    log = box.path("home", ".local", "state", "clawback", "runs", "dumps.jsonl")
+    records = plan.records("dumps")
+    del records[-1]["sources"][0]["dumps"]
+    box.write(log, "".join(json.dumps(r) + "\n" for r in records), 0o600)
+    box.write("dumped", "x" * 100)
+    done = plan.run("dumps", rc=1)
+    check("it is only 100 bytes, and was 100.0 kB before" in done.err, "the message", done)
+    done = plan.run("dumps", rc=1)
+    check("only 100 bytes" in done.err, "the message, when the newest record lists a dump that was too small", done)
+
+
+def test_a_shrunken_dump_in_an_archive_marks_it(box):
+    plan = shrinking(box, "    format: archive")
+    plan.run()
+    good, = plan.last("dumps")["snapshots"]
+    box.write("dump", b"hardly anything")
+    done = plan.run("dumps", rc=1)
+    check("in an archive that is marked as incomplete" in done.err, "the message", done)
+    equal(plan.last("dumps")["incomplete"], True, "incomplete")
+    where, = {os.path.dirname(f) for f in files_below(box.path("usb")) if f.endswith(good)}
+    equal(os.readlink(os.path.join(box.path("usb"), where, "latest.tar.gz.gpg")), good, "latest")
 
 
 def test_a_shrunken_dump_may_be_only_a_warning(box):

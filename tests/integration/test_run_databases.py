@@ -51,6 +51,10 @@ def test_two_servers_into_two_destinations(box):
         plan.run()
         record = plan.last("databases")
         equal([record["status"], record["exitCode"]], ["completed", 0], "the record")
+        listed = {d["path"]: d["bytes"] for s in record["sources"] for d in s["dumps"]}
+        equal(sorted(os.path.basename(p) for p in listed), ["dump.rdb", "shop.dump"], "dumps of the record")
+        for path, size in listed.items():
+            equal(len(stored(plan, "usb", path)), size, "the size of %s" % path)
         equal(sorted(s["tree"] for s in plan.snapshots("usb")), sorted(s["tree"] for s in plan.snapshots("second")), "trees")
         postgres.create("copy")
         postgres.restore(stored(plan, "second", "shop.dump"), "copy")
@@ -125,6 +129,55 @@ def test_a_database_that_was_emptied(box):
         done = plan.run("databases", rc=1)
         check("--accept-size" in done.err, "the message", done)
         equal([len(plan.snapshots(d, "suspect")) for d in ("usb", "second")], [1, 1], "suspect snapshots")
+    finally:
+        postgres.close()
+
+
+ALL = """
+  databases:
+    every: 2h
+    postgres: [{url: "postgresql://%s@127.0.0.1:%d", password: {file: %s}}]
+    to: [usb]
+    keep: {last: 1}
+"""
+
+
+def dumps(plan):
+    return [os.path.basename(d["path"]) for d in plan.last("databases")["sources"][0]["dumps"]]
+
+
+def test_databases_that_come_and_go(box):
+    os.chmod(box.dir, 0o755)
+    postgres = PostgresServer(box)
+    try:
+        for name, rows in (("erp", 40000), ("shop", 5000)):
+            postgres.create(name)
+            postgres.psql("CREATE TABLE t AS SELECT n, md5(n::text) AS text FROM generate_series(1, %d) AS n" % rows, name)
+        box.write("password", PASSWORD + "\n", 0o600)
+        tier = ALL % (postgres.superuser, postgres.port, box.path("password"))
+        plan = Plan(box, tier)
+        plan.run()
+        equal(dumps(plan), ["erp.dump", "postgres.dump", "shop.dump"], "dumps")
+        # One that is emptied is found though the sum hardly changes.
+        postgres.psql("TRUNCATE t", "shop")
+        done = plan.run("databases", rc=1)
+        check("'shop.dump' is only" in done.err and "erp" not in done.err, "the message", done)
+        equal(len(plan.snapshots("usb", "suspect")), 1, "suspect snapshots")
+        plan.run("databases", "--accept-size")
+        # A new one is nothing to complain of, one that is dropped is worth a word, and a run without removing.
+        postgres.create("wiki")
+        postgres.psql("DROP DATABASE erp")
+        before = plan.snapshots("usb")
+        done = plan.run("databases")
+        check("'erp.dump' was dumped the last time and is there no more" in done.err, "the message", done)
+        equal(dumps(plan), ["postgres.dump", "shop.dump", "wiki.dump"], "dumps")
+        check(all(s in plan.snapshots("usb") for s in before), "something was removed in that run")
+        done = plan.run("databases")
+        check("erp" not in done.err, "it was said once", done)
+        # One that the plan names must be there.
+        plan.write(tier.replace("password:", "database: erp, password:"))
+        done = plan.run("databases", rc=1)
+        check("erp" in done.err, "the message", done)
     finally:
         postgres.close()
 

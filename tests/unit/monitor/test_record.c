@@ -89,6 +89,8 @@ static void fill(struct record *r)
     s->files = 6;
     s->unreadable = 7;
     s->suspect = true;
+    record_add_dump(s, "/postgres/shop/a.dump", 12345678901, false);
+    record_add_dump(s, "/postgres/shop/b.dump", 0, true);
     s->push = mem_strdup("3 updated");
     s->push_failed = true;
     struct record_destination *d = record_add_destination(r, "usb");
@@ -127,6 +129,11 @@ static void test_record__reads_what_it_wrote(void **state)
     assert_string_equal(s->name, "/postgres/shop");
     assert_int_equal(s->status, RECORD_SKIPPED);
     assert_true(s->suspect && s->push_failed && s->bytes == 5 && s->files == 6 && s->unreadable == 7);
+    assert_int_equal(s->dump_count, 2);
+    assert_string_equal(s->dumps[0].path, "/postgres/shop/a.dump");
+    assert_true(s->dumps[0].bytes == 12345678901 && !s->dumps[0].suspect);
+    assert_string_equal(s->dumps[1].path, "/postgres/shop/b.dump");
+    assert_true(s->dumps[1].bytes == 0 && s->dumps[1].suspect);
     assert_string_equal(s->push, "3 updated");
     const struct record_destination *d = &got->destinations[0];
     assert_true(d->verified && d->pruned && d->bytes_added == 1 && d->free_bytes == 2 && d->total_bytes == 3);

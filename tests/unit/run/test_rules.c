@@ -35,6 +35,50 @@ static void test_size_rule__knows_empty_shrunken_and_fine(void **state)
     assert_int_equal(size_rule_check(UINT64_MAX, 1, why), SIZE_FINE);
 }
 
+/* A run of "/db" that listed so much of two dumps; 0: not that one. */
+static struct record_source *add_dumps(struct record_list *l, enum record_status status, uint64_t a, uint64_t b)
+{
+    l->items = mem_array(l->items, l->count + 1, sizeof *l->items);
+    struct record *r = &l->items[l->count++];
+    *r = (struct record){.status = status};
+    record_add_source(r, "/files")->bytes = 7777;
+    struct record_source *s = record_add_source(r, "/db");
+    s->status = status;
+    s->bytes = a + b;
+    if (a > 0)
+        record_add_dump(s, "/db/a", a, false);
+    if (b > 0)
+        record_add_dump(s, "/db/b", b, false);
+    return s;
+}
+
+static void test_size_rule__remembers_each_dump_from_when_it_was_fine(void **state)
+{
+    (void)state;
+    struct record_list l = {0};
+    assert_null(size_rule_last_list(&l, "/db"));
+    assert_int_equal(size_rule_last_dump(&l, "/db", "/db/a"), 0);
+    add_dumps(&l, RECORD_COMPLETED, 100, 200);
+    add_dumps(&l, RECORD_COMPLETED, 110, 0); /* b was dropped */
+    add_dumps(&l, RECORD_FAILED, 0, 0);      /* it broke off */
+    assert_int_equal(size_rule_last_dump(&l, "/db", "/db/a"), 110);
+    assert_int_equal(size_rule_last_dump(&l, "/db", "/db/b"), 200);
+    assert_int_equal(size_rule_last_dump(&l, "/db", "/db/c"), 0);
+    assert_int_equal(size_rule_last_dump(&l, "/other", "/db/a"), 0);
+    assert_int_equal(size_rule_last_list(&l, "/db")->dump_count, 1);
+    assert_int_equal(size_rule_last_source(&l, "/db"), 110);
+    /* Of a run that failed since one was too small, the other counts. */
+    add_dumps(&l, RECORD_FAILED, 1, 300)->dumps[0].suspect = true;
+    assert_int_equal(size_rule_last_dump(&l, "/db", "/db/a"), 110);
+    assert_int_equal(size_rule_last_dump(&l, "/db", "/db/b"), 300);
+    assert_int_equal(size_rule_last_source(&l, "/db"), 110);
+    assert_int_equal(size_rule_last_list(&l, "/db")->dump_count, 2);
+    /* What the plan lets pass with a word is the measure from then on. */
+    add_dumps(&l, RECORD_COMPLETED, 2, 300)->dumps[0].suspect = true;
+    assert_int_equal(size_rule_last_dump(&l, "/db", "/db/a"), 2);
+    record_list_release(&l);
+}
+
 /* --- due */
 
 static bool due(const struct plan_tier *t, int64_t started_ms, int64_t now_ms, int64_t *next)
@@ -442,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_size_rule__knows_empty_shrunken_and_fine),
+        cmocka_unit_test(test_size_rule__remembers_each_dump_from_when_it_was_fine),
         cmocka_unit_test(test_due__after_its_interval_or_a_little_before),
         cmocka_unit_test(test_due__at_once_when_it_never_ran),
         cmocka_unit_test(test_due__now_when_it_would_be_late_at_the_next_start),

@@ -337,6 +337,132 @@ static void test_watched_source__knows_where_the_bytes_are(void **state)
     source_free(s);
 }
 
+/* --- sizes of dumps */
+
+/* A content whose first reading is no good, or none of them. */
+struct double_dump {
+    struct sink_content content;
+    unsigned again;
+    enum sink_finish outcome;
+    int opened, closed, released;
+};
+
+static enum sink_finish dump_double_finish(void *state, struct node *node, struct err *err)
+{
+    struct double_dump *d = state;
+    (void)err;
+    node->size += 1000; /* as read: more than was known before */
+    if (d->again > 0) {
+        d->again--;
+        return SINK_FINISH_AGAIN;
+    }
+    return d->outcome;
+}
+
+static void dump_double_close(void *state)
+{
+    ((struct double_dump *)state)->closed++;
+}
+
+static int dump_double_open(void *ctx, unsigned attempt, struct node *node, struct sink_stream *out, struct err *err)
+{
+    struct double_dump *d = ctx;
+    (void)attempt;
+    (void)node;
+    (void)err;
+    d->opened++;
+    *out = (struct sink_stream){
+        .state = d, .cut = SINK_CUT_FIXED, .cut_bytes = 4096, .finish = dump_double_finish, .close = dump_double_close};
+    return 0;
+}
+
+static void dump_double_release(void *ctx)
+{
+    ((struct double_dump *)ctx)->released++;
+}
+
+static struct double_dump dump_of(enum sink_finish outcome, unsigned again)
+{
+    return (struct double_dump){.content = {.open = dump_double_open, .release = dump_double_release, .is_dump = true},
+                                .again = again,
+                                .outcome = outcome};
+}
+
+static struct double_dump doubles[5];
+static int dumps_push(struct source *s, struct sink *sink, const struct sink_reporter *reporter, struct err *err)
+{
+    static const char *const NAMES[] = {"d", "c", "b", "a", "e"};
+    (void)s;
+    (void)reporter;
+    for (size_t i = 0; i < 5; i++) {
+        const struct node node = {.name = NAMES[i], .name_len = 1, .size = i};
+        doubles[i].content.ctx = &doubles[i];
+        if (sink->ops->entry(sink, &node, NAMES[i], &doubles[i].content, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Reads all but what it is said to know already. */
+static int reading_entry(struct sink *s, const struct node *node, const char *path, struct sink_content *content,
+                         struct err *err)
+{
+    (void)s;
+    struct node copy = *node;
+    enum sink_finish outcome = SINK_FINISH_AGAIN;
+    for (unsigned attempt = 1; strcmp(path, "a") != 0 && outcome == SINK_FINISH_AGAIN; attempt++) {
+        struct sink_stream stream;
+        copy.size = node->size;
+        assert_int_equal(content->open(content->ctx, attempt, &copy, &stream, err), 0);
+        assert_int_equal(stream.cut, SINK_CUT_FIXED);
+        assert_int_equal(stream.cut_bytes, 4096);
+        assert_true(stream.hole == NULL && stream.skip == NULL);
+        outcome = stream.finish(stream.state, &copy, err);
+        stream.close(stream.state);
+    }
+    content->release(content->ctx);
+    return 0;
+}
+
+static void test_watched_source__knows_each_dump_that_is_whole(void **state)
+{
+    (void)state;
+    static const struct source_ops DUMPS_OPS = {.push = dumps_push, .free = double_free};
+    static const struct sink_ops READING_OPS = {.entry = reading_entry};
+    struct double_source inner = {.source = {.ops = &DUMPS_OPS}};
+    struct sink sink = {.ops = &READING_OPS};
+    struct sink_reporter reporter = {0};
+    struct err err = {0};
+    size_t count;
+    doubles[0] = dump_of(SINK_FINISH_OK, 0);    /* d */
+    doubles[1] = dump_of(SINK_FINISH_OK, 2);    /* c: read three times */
+    doubles[2] = dump_of(SINK_FINISH_ERROR, 0); /* b */
+    doubles[3] = dump_of(SINK_FINISH_OK, 0);    /* a: not read */
+    doubles[4] = dump_of(SINK_FINISH_OK, 0);    /* e: no dump */
+    doubles[4].content.is_dump = false;
+    struct source *s = watched_source_new(&inner.source);
+    assert_int_equal(source_push(s, &sink, &reporter, &err), 0);
+    struct record_dump *dumps = watched_source_take_dumps(s, &count);
+    assert_int_equal(count, 3);
+    static const struct {
+        const char *path;
+        uint64_t bytes;
+    } EXPECTED[] = {{"a", 3}, {"c", 1001}, {"d", 1000}};
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(dumps[i].path, EXPECTED[i].path);
+        assert_int_equal(dumps[i].bytes, EXPECTED[i].bytes);
+        assert_false(dumps[i].suspect);
+        free(dumps[i].path);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(doubles[i].released, 1);
+        assert_int_equal(doubles[i].opened, doubles[i].closed);
+    }
+    assert_int_equal(doubles[1].opened, 3);
+    free(dumps);
+    source_free(s);
+}
+
 static void note_excluded(void *ctx, const char *path, const char *why)
 {
     struct strlist *l = ctx;
@@ -500,6 +626,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hooks__hear_of_the_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hooks__failures_and_timeouts_are_errors, set_up, tear_down),
         cmocka_unit_test(test_watched_source__tells_whose_fault_it_was),
+        cmocka_unit_test(test_watched_source__knows_each_dump_that_is_whole),
         cmocka_unit_test(test_watched_source__knows_where_the_bytes_are),
         cmocka_unit_test(test_open_sink__keeps_secrets_out),
         cmocka_unit_test_setup_teardown(test_tier_files__a_home_brings_its_excludes_and_what_is_elsewhere, set_up,
