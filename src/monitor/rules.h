@@ -27,8 +27,8 @@
  *                                                        a minute, nor for a tier's first run. A run that is under
  *                                                        way counts as long as it has taken
  *     growth           critical, warning   tier          growth_factor times the usual size; larger by growth_percent,
- *                                                        over at half of that. Details: which sources and paths
- *     shrink           warning             tier          smaller by shrink_percent, over at half of that
+ *                                                        over at half of that. Details: which sources, dumps and paths
+ *     shrink           warning             tier          smaller by shrink_percent, over at half of that. Details alike
  *     push-failed      warning             repository    the last run could not push it
  *     absent           warning             database      of a tier with `when: running`: not running for 14 days, and
  *                                                        it was backed up before

@@ -40,3 +40,5 @@ const char *rules_for(int64_t since_ms, int64_t now_ms, char out[RULES_TEXT_BYTE
 
 /* What grew between two runs of a tier: lines, the largest growth first; NULL: nothing did. The caller frees it. */
 char *growth_details(const struct record *before, const struct record *now);
+/* The same of what shrank or is gone. */
+char *shrink_details(const struct record *before, const struct record *now);

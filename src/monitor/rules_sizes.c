@@ -44,7 +44,7 @@ static bool usual_size(const struct record *const *runs, size_t count, uint64_t 
     return true;
 }
 
-/* Of the runs before, the newest that was about as large as usual: what grew, grew since then. */
+/* Of the runs before, the newest that was about as large as usual: what grew or shrank, did since then. */
 static const struct record *usual_run(const struct record *const *runs, size_t count, uint64_t usual)
 {
     const struct record *nearest = runs[0];
@@ -118,6 +118,8 @@ static void sizes(const struct facts *f, const struct fact_tier *t, struct findi
     if (out->items[out->count - 1].level != ALERT_FINE)
         out->items[out->count - 1].details = growth_details(usual_run(before, count, usual), now);
     say(f, t->tier, "shrink", t->tier->disabled ? ALERT_FINE : shrink, now, usual, out);
+    if (out->items[out->count - 1].level != ALERT_FINE)
+        out->items[out->count - 1].details = shrink_details(usual_run(before, count, usual), now);
 }
 
 void rules_sizes(const struct facts *f, struct finding_list *out)

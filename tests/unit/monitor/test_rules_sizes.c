@@ -271,6 +271,71 @@ static void test_rules__at_most_eight_things_are_named_the_largest_first(void **
                         "+32.0 MB db13: 33.0 MB, was 1.0 MB\n+31.0 MB db12: 32.0 MB, was 1.0 MB");
 }
 
+/* --- dumps, and what shrank --- */
+
+static void one_database_grew(struct record *r, bool now)
+{
+    struct record_source *s = add_source(r, "/postgres/db", now ? 460 * MB : 70 * MB);
+    record_add_dump(s, "/postgres/db/erp.dump", 50 * MB, false);
+    record_add_dump(s, "/postgres/db/shop.dump", now ? 400 * MB : 20 * MB, false);
+    if (now)
+        record_add_dump(s, "/postgres/db/xnew.dump", 10 * MB, false);
+}
+
+static void test_rules__growth_names_the_database(void **state)
+{
+    (void)state;
+    check_details(one_database_grew, "+380 MB /postgres/db/shop.dump: 400 MB, was 20.0 MB\n"
+                                     "+10.0 MB /postgres/db/xnew.dump: 10.0 MB, new");
+}
+
+static void no_dumps_then(struct record *r, bool now)
+{
+    struct record_source *s = add_source(r, "/postgres/db", now ? 460 * MB : 60 * MB);
+    if (now)
+        record_add_dump(s, "/postgres/db/shop.dump", 400 * MB, false);
+}
+
+static void test_rules__dumps_that_only_one_run_names_say_nothing(void **state)
+{
+    (void)state;
+    check_details(no_dumps_then, "+400 MB /postgres/db: 460 MB, was 60.0 MB");
+}
+
+static void check_shrink(void (*fill)(struct record *r, bool now), const char *expected)
+{
+    add_runs(9, USUAL, 1000);
+    fill(add_run(NOW_MS - 2 * HOUR_MS, USUAL, 1000), false);
+    fill(add_run(NOW_MS - HOUR_MS, USUAL / 5, 1000), true);
+    const struct finding *f = say("shrink", "config");
+    assert_int_equal(f->level, ALERT_WARNING);
+    assert_string_equal(f->details, expected);
+}
+
+static void databases_shrank(struct record *r, bool now)
+{
+    struct record_source *s = add_source(r, "/postgres/db", now ? 31 * MB : 90 * MB);
+    record_add_dump(s, "/postgres/db/erp.dump", now ? 30 * MB : 20 * MB, false);
+    record_add_dump(s, "/postgres/db/shop.dump", now ? 1 * MB : 50 * MB, now);
+    if (!now)
+        record_add_dump(s, "/postgres/db/wiki.dump", 20 * MB, false);
+    s = add_source(r, "/home", now ? 101 * MB : 110 * MB);
+    record_add_path(s, "/home/a", 100 * MB);
+    if (!now)
+        record_add_path(s, "/home/b", 10 * MB);
+    struct record_source *redis = add_source(r, "redis", now ? 0 : 5 * MB);
+    redis->status = now ? RECORD_SKIPPED : RECORD_COMPLETED;
+}
+
+static void test_rules__shrinking_names_what_shrank(void **state)
+{
+    (void)state;
+    check_shrink(databases_shrank, "-49.0 MB /postgres/db/shop.dump: 1.0 MB, was 50.0 MB\n"
+                                   "-20.0 MB /postgres/db/wiki.dump: not there, was 20.0 MB\n"
+                                   "-9.0 MB /home/b: at most 1.0 MB, was 10.0 MB\n"
+                                   "-5.0 MB redis: not there, was 5.0 MB");
+}
+
 static void nothing_named(struct record *r, bool now)
 {
     (void)r;
@@ -303,6 +368,9 @@ int main(void)
         TEST(test_rules__of_a_path_that_was_not_listed_before_only_a_bound_is_known),
         TEST(test_rules__paths_that_only_one_run_names_say_nothing),
         TEST(test_rules__at_most_eight_things_are_named_the_largest_first),
+        TEST(test_rules__growth_names_the_database),
+        TEST(test_rules__dumps_that_only_one_run_names_say_nothing),
+        TEST(test_rules__shrinking_names_what_shrank),
         TEST(test_rules__without_sources_nothing_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
