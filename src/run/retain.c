@@ -3,7 +3,8 @@
  *
  *   - it is only asked when every source was stored whole, and only of destinations that have all of it, confirmed;
  *   - nothing is removed in a run in which a dump shrank, even where that is only worth a word;
- *   - snapshots of dumps that were too small ("suspect") count for themselves and push out nothing good;
+ *   - snapshots of dumps that were too small ("suspect"), and those that their run could not confirm, count for
+ *     themselves and push out nothing good;
  *   - what the last run made that was wholly fine is not removed while the present one is not;
  *   - what is from the future (the clock was wrong once) neither counts nor goes: else it would push out all that is
  *     new; and after a leap of the clock nothing goes until it has proved true (run/clock_leap.h);
@@ -26,19 +27,21 @@
  */
 enum kind { KIND_FILES, KIND_NAMED, KIND_SUSPECT, KIND_COUNT };
 
-static enum kind kind_of(const struct snapshot *s)
-{
-    if (strlist_contains(&s->tags, RUN_SUSPECT_TAG))
-        return KIND_SUSPECT;
-    return strlist_contains(&s->tags, RUN_FILES_TAG) ? KIND_FILES : KIND_NAMED;
-}
-
 struct chosen {
     const char *host;
     char *tier_tag, *protected_run; /* NULL: none */
+    struct strlist unconfirmed;     /* IDs; of other destinations, too */
     enum kind kind;
     struct timespec now;
 };
+
+static enum kind kind_of(const struct chosen *c, const struct snapshot *s)
+{
+    char hex[ID_HEX_BYTES];
+    if (strlist_contains(&s->tags, RUN_SUSPECT_TAG) || strlist_contains(&c->unconfirmed, id_to_hex(&s->id, hex)))
+        return KIND_SUSPECT;
+    return strlist_contains(&s->tags, RUN_FILES_TAG) ? KIND_FILES : KIND_NAMED;
+}
 
 static bool is_future(const struct timespec *t, const struct timespec *now)
 {
@@ -55,7 +58,7 @@ static bool is_of_tier(const struct chosen *c, const struct snapshot *s)
 static bool is_chosen(void *ctx, const struct snapshot *s)
 {
     const struct chosen *c = ctx;
-    return is_of_tier(c, s) && kind_of(s) == c->kind;
+    return is_of_tier(c, s) && kind_of(c, s) == c->kind;
 }
 
 static bool is_good_run(const struct tier_run *t)
@@ -90,6 +93,22 @@ const struct record *retain_protected(const struct tier_run *t, const struct tar
     return NULL;
 }
 
+/* What a run stored here and could not confirm, as far back as records go: on the day after it would stand for its day,
+ * and a good one would go for it. */
+static void find_unconfirmed(const struct tier_run *t, const char *destination, struct strlist *ids)
+{
+    struct record_list all;
+    if (record_list_read(t->run->options->state_dir, t->tier->name, RECORD_KEPT_LINES, &all, NULL) != 0)
+        return;
+    for (size_t i = 0; i < all.count; i++) {
+        const struct record *r = &all.items[i];
+        for (size_t k = 0; k < r->destination_count; k++)
+            if (!r->destinations[k].verified && strcmp(r->destinations[k].name, destination) == 0)
+                strlist_copy(ids, &r->snapshots);
+    }
+    record_list_release(&all);
+}
+
 static void choose(const struct tier_run *t, const struct target *target, struct chosen *out)
 {
     struct record_list all;
@@ -98,6 +117,7 @@ static void choose(const struct tier_run *t, const struct target *target, struct
     out->tier_tag = mem_printf("tier=%s", t->tier->name);
     out->protected_run = good != NULL && good->run_id != NULL ? mem_printf("run=%s", good->run_id) : NULL;
     record_list_release(&all);
+    find_unconfirmed(t, target->destination->name, &out->unconfirmed);
 }
 
 bool retain_waits_for_clock(struct tier_run *t, const struct target *target, int64_t *times_s, size_t count)
@@ -127,7 +147,7 @@ static int count_kinds(struct tier_run *t, struct target *target, const struct c
     for (size_t i = 0; rc == 0 && i < all.count; i++)
         if (is_of_tier(chosen, &all.items[i])) {
             times_s[count++] = all.items[i].time.tv_sec;
-            counts[kind_of(&all.items[i])]++;
+            counts[kind_of(chosen, &all.items[i])]++;
         }
     if (retain_waits_for_clock(t, target, times_s, count))
         memset(counts, 0, KIND_COUNT * sizeof *counts);
@@ -166,6 +186,7 @@ static int forget(struct tier_run *t, struct target *target, struct lock *lock, 
     }
     free(chosen.tier_tag);
     free(chosen.protected_run);
+    strlist_release(&chosen.unconfirmed);
     return rc;
 }
 

@@ -352,6 +352,27 @@ def test_damage_in_what_was_just_stored_is_found(box):
     equal(plan.last("config")["destinations"][0]["verified"], False, "verified")
 
 
+def test_what_could_not_be_confirmed_pushes_out_nothing_good(box):
+    plan = Plan(box, CONFIG.replace("within: 7d", "last: 2"))
+    plan.run()
+    good, = plan.snapshots("usb")
+    pack = max(files_below(box.path("usb", "data")), key=os.path.getsize)
+    with open(pack, "rb") as f:
+        content = f.read()
+    os.chmod(pack, 0o600)
+    with open(pack, "r+b") as f:
+        f.seek(200)
+        f.write(bytes(64))
+    plan.run("config", rc=1)
+    with open(pack, "wb") as f:
+        f.write(content)
+    plan.run("config")
+    check(good in plan.snapshots("usb"), "a good one was removed for one that was not confirmed")
+    equal(len(plan.snapshots("usb")), 3, "snapshots: two good ones, and that one")
+    plan.run("config")
+    equal(good in plan.snapshots("usb"), False, "the good one, when there are two newer ones")
+
+
 # --- sources that fail
 
 def test_a_failing_dump_fails_its_tier_and_the_rest_is_stored(box):
