@@ -33,6 +33,25 @@ static bool has_kind(const struct kit *k, enum kit_kind kind)
     return false;
 }
 
+static bool in_archives(const struct kit *k, enum kit_kind kind)
+{
+    for (size_t i = 0; i < k->plan->tier_count; i++) {
+        const struct plan_tier *t = &k->plan->tiers[i];
+        size_t count = kind == KIT_GIT        ? t->git_count
+                       : kind == KIT_POSTGRES ? t->postgres_count
+                       : kind == KIT_REDIS    ? t->redis_count
+                                              : 0;
+        if (!t->disabled && t->format == PLAN_ARCHIVE && count > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_there(const struct kit *k, enum kit_kind kind)
+{
+    return has_kind(k, kind) || in_archives(k, kind);
+}
+
 /* --- before anything else --- */
 
 static void tools(const struct page *p)
@@ -51,8 +70,8 @@ static void tools(const struct page *p)
          "root "
          "in an empty directory on a disk with room enough:");
     line(p, KIT_COMMAND_LINE, "apt install%s%s%s%s%s%s", repositories ? " restic" : "", archives ? " gnupg tar" : "",
-         zstd ? " zstd" : "", has_kind(k, KIT_GIT) ? " git" : "", has_kind(k, KIT_POSTGRES) ? " postgresql" : "",
-         has_kind(k, KIT_REDIS) ? " redis-server" : "");
+         zstd ? " zstd" : "", is_there(k, KIT_GIT) ? " git" : "", is_there(k, KIT_POSTGRES) ? " postgresql" : "",
+         is_there(k, KIT_REDIS) ? " redis-server" : "");
 }
 
 static void passphrase(const struct page *p)
@@ -119,6 +138,10 @@ static void choose_repository(const struct page *p)
         free(location);
     }
     line(p, KIT_COMMAND_LINE, "restic snapshots");
+    line(
+        p, KIT_TEXT,
+        "'latest' below is the newest of its kind. If that one has the tag 'suspect', its dump had become much smaller "
+        "than before: type the ID of an older one instead.");
 }
 
 static void restore_command(const struct page *p, const struct kit_source *s)
@@ -151,29 +174,44 @@ static void files(const struct page *p, enum kit_kind kind, const char *heading)
             "for the same user: databases and settings of the agent hold absolute paths. --include PATH takes a part.");
 }
 
+/* Puts together whatever git repositories lie below restored/: also bare, shallow, in a merge, without a commit, and
+ * submodules, whose core.worktree names a place that they had. GIT_DIR is set so that git does not mind whose they are;
+ * HEAD is nowhere until all is fetched. */
+static const char *const GIT_STEPS[] = {
+    "find restored/git -path '*/git-dir/HEAD' | sort | while read -r h; do",
+    "  d=$PWD/${h%/HEAD}; b=${d%/git-dir}; r=$PWD/recovered/${b#\"$PWD/restored/git/\"}; g=$r/.git",
+    "  [ \"$(git config -f \"$d/config\" core.bare)\" != true ] || g=$r",
+    "  mkdir -p \"$g/objects\" \"$g/refs\"; cp \"$d/config\" \"$g/\"; echo ref: refs/heads/none > \"$g/HEAD\"",
+    "  [ ! -f \"$d/shallow\" ] || cp \"$d/shallow\" \"$g/\"",
+    "  export GIT_DIR=\"$g\" GIT_WORK_TREE=\"$r\"",
+    "  [ ! -f \"$b/repository.bundle\" ] || git -c core.logAllRefUpdates=false fetch -q \"$b/repository.bundle\" "
+    "'+refs/*:refs/*'",
+    "  cp -a \"$d/.\" \"$g/\"; git config --unset core.worktree || :",
+    "  [ \"$g\" != \"$r\" ] || continue",
+    "  rm -f \"$g/index\"; ! git rev-parse -q --verify HEAD >/dev/null || { git read-tree HEAD; git checkout-index "
+    "-fa; }",
+    "  ! git rev-parse -q --verify refs/clawback/index >/dev/null || git read-tree refs/clawback/index",
+    "  [ ! -f \"$d/index\" ] || cp \"$d/index\" \"$g/\"",
+    "  [ ! -d \"$b/worktree/files\" ] || cp -a \"$b/worktree/files/.\" \"$r/\"",
+    "  [ ! -f \"$b/worktree/deleted\" ] || (cd \"$r\" && xargs -0 rm -f -- < \"$b/worktree/deleted\")",
+    "  chown -R --reference=\"$d\" \"$r\"",
+    "done",
+};
+
 static void git_steps(const struct page *p)
 {
-    if (!has_kind(p->k, KIT_GIT))
+    if (!is_there(p->k, KIT_GIT))
         return;
     line(p, KIT_HEADING, "Git repositories, with what was not committed");
-    for (size_t i = 0; i < p->k->source_count; i++) {
-        const struct kit_source *s = &p->k->sources[i];
-        if (s->kind != KIT_GIT)
-            continue;
-        char *from = mem_printf("restored%s", s->path), *to = mem_printf("recovered%s", s->path + strlen("/git"));
-        char *bundle = mem_printf("%s/repository.bundle", from), *changed = mem_printf("%s/worktree/files", from);
-        char *bundle_word = shell_word(bundle), *to_word = shell_word(to), *changed_word = shell_word(changed);
-        restore_command(p, s);
-        line(p, KIT_COMMAND_LINE, "git clone %s %s", bundle_word, to_word);
-        line(p, KIT_COMMAND_LINE, "[ ! -d %s ] || cp -a %s/. %s/", changed_word, changed_word, to_word);
-        free(from);
-        free(to);
-        free(bundle);
-        free(changed);
-        free(bundle_word);
-        free(to_word);
-        free(changed_word);
-    }
+    for (size_t i = 0; i < p->k->source_count; i++)
+        if (p->k->sources[i].kind == KIT_GIT)
+            restore_command(p, &p->k->sources[i]);
+    line(p, KIT_TEXT,
+         "Then this, once, puts all of them together below recovered/: branches, stashes, reflogs, settings and hooks; "
+         "and what was staged, changed, removed or new. (Of linked working trees, what was not committed is in "
+         "restored/git/…/worktrees.)");
+    for (size_t i = 0; i < sizeof GIT_STEPS / sizeof *GIT_STEPS; i++)
+        line(p, KIT_COMMAND_LINE, "%s", GIT_STEPS[i]);
 }
 
 /* The container of that name in the plan, or NULL: then it was a server of the machine itself. */
@@ -211,12 +249,19 @@ static void postgres_commands(const struct page *p, const struct kit_source *s)
 
 static void postgres_steps(const struct page *p)
 {
+    bool containers = false;
     if (!has_kind(p->k, KIT_POSTGRES))
         return;
     line(p, KIT_HEADING, "PostgreSQL: into a new, empty server, as its superuser");
     for (size_t i = 0; i < p->k->source_count; i++)
-        if (p->k->sources[i].kind == KIT_POSTGRES)
+        if (p->k->sources[i].kind == KIT_POSTGRES) {
             postgres_commands(p, &p->k->sources[i]);
+            containers = containers || postgres_container(p->k, p->k->sources[i].path + strlen("/postgres/")) != NULL;
+        }
+    if (containers)
+        line(p, KIT_TEXT,
+             "Where that container is no more: without 'docker exec -i NAME env PGUSER=USER', into any server of the "
+             "version in server.json, or a newer one.");
     line(p, KIT_TEXT,
          "A message that a role exists already is harmless. NAME.counts.json holds the rows of each table, to "
          "compare with.");
@@ -257,7 +302,9 @@ static void redis_steps(const struct page *p)
         free(file_word);
         free(name_word);
     }
-    line(p, KIT_TEXT, "For the first start 'appendonly no' must be set, else Redis looks for another file.");
+    line(p, KIT_TEXT,
+         "For the first start 'appendonly no' must be set, else Redis looks for another file. Where a container is "
+         "no more, the file goes into the directory of any server of the version in server.json, or a newer one.");
 }
 
 static void archive_steps(const struct page *p)
@@ -299,6 +346,11 @@ static void archive_steps(const struct page *p)
             p, KIT_TEXT,
             "Others lie beside it, named by date; sha256sum -c NAME.sha256 tells whether one is undamaged. A newer one "
             "lacks something, such as a database that failed: grep complete *.sha256 tells.");
+    if (in_archives(p->k, KIT_POSTGRES) || in_archives(p->k, KIT_REDIS))
+        line(p, KIT_TEXT,
+             "Dumps in it are loaded as below: restored/postgres/…/globals.sql with psql -d postgres, then each .dump "
+             "with pg_restore --clean --if-exists --create -d template1; restored/redis/…/dump.rdb goes into the "
+             "directory of a server that does not run.");
 }
 
 void recovery_kit_page(const struct kit *k, kit_line_fn *fn, void *ctx)
@@ -321,11 +373,11 @@ void recovery_kit_page(const struct kit *k, kit_line_fn *fn, void *ctx)
         if (!k->from_repository)
             line(&p, KIT_TEXT, "No backup was made yet when this page was made: print it again after the first one.");
         files(&p, KIT_FILES, "Files");
-        git_steps(&p);
-        postgres_steps(&p);
-        redis_steps(&p);
-        files(&p, KIT_SQLITE, "Single databases");
-        files(&p, KIT_COMMAND, "What commands printed");
     }
     archive_steps(&p);
+    git_steps(&p);
+    postgres_steps(&p);
+    redis_steps(&p);
+    files(&p, KIT_SQLITE, "Single databases");
+    files(&p, KIT_COMMAND, "What commands printed");
 }

@@ -145,7 +145,10 @@ static void test_kit__follows_what_is_stored(void **state)
     repo_free(repo);
     char *text = page_of(p, false, false);
     expect_in(text, hex);
-    expect_in(text, "$ git clone 'restored/git/h/my work/repository.bundle' 'recovered/h/my work'\n");
+    expect_in(text, "--tag tier=git --path '/git/h/my work' --target restored\n");
+    expect_in(text, "$ find restored/git -path '*/git-dir/HEAD'");
+    expect_in(text, "has the tag 'suspect'");
+    expect_in(text, "Where that container is no more");
     expect_in(text, "--path '/h/it'\\''s' --target restored");
     expect_in(text, "docker exec -i pg env PGUSER=erp psql");
     expect_in(text, "for f in restored/postgres/pg/shop/*.dump; do docker exec -i pg env PGUSER=erp pg_restore");
