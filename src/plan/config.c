@@ -37,12 +37,26 @@ static void set_host(struct plan *p)
     p->host = arena_strndup(p->owned, name, strlen(name));
 }
 
+static void report_keys_that_are_there_twice(const struct yaml_node *n, struct config_report *report)
+{
+    for (size_t i = 0; i < n->count; i++) {
+        const struct yaml_node *key = n->kind == YAML_MAP ? n->keys[i] : NULL;
+        if (key != NULL && key->first_line > 0) {
+            char *message = mem_printf("key '%.60s' is there twice, first in line %u", key->text, key->first_line);
+            config_report_add(report, key->line, key->column, false, message);
+            free(message);
+        }
+        report_keys_that_are_there_twice(n->items[i], report);
+    }
+}
+
 /* The document into the plan; mistakes into the report. */
 static void read_document(struct plan *p, const struct yaml_node *document, bool private_file,
                           struct config_report *report)
 {
     struct config_reader r = {.plan = p, .arena = p->owned, .report = report, .private_file = private_file};
     buf_init(&r.trail, TRAIL_MAX_BYTES);
+    report_keys_that_are_there_twice(document, report);
     if (document->kind == YAML_MAP) {
         config_schema_read(&r, document);
         config_check(&r, document);

@@ -261,18 +261,14 @@ static int merge(struct builder *b, struct yaml_node *map, struct yaml_node *fro
     return 0;
 }
 
-static int check_key(struct builder *b, const struct yaml_node *map, const struct yaml_node *key)
+static int check_key(struct builder *b, const struct yaml_node *map, struct yaml_node *key)
 {
     if (key->kind != YAML_SCALAR)
         return fail(b, key->line, key->column, "a key that is no plain text");
-    const struct yaml_node *same = NULL;
-    for (size_t i = 0; i < map->count && same == NULL; i++)
+    for (size_t i = 0; i < map->count && key->first_line == 0; i++)
         if (strcmp(map->keys[i]->text, key->text) == 0)
-            same = map->keys[i];
-    if (same == NULL)
-        return 0;
-    fail(b, key->line, key->column, "");
-    return err_set(b->err, ERR_CORRUPT, "key '%.60s' is there twice, first in line %u", key->text, same->line);
+            key->first_line = map->keys[i]->line;
+    return 0;
 }
 
 /* A key is there; reads its value and adds both, or keeps it in *merged for the end. Takes the key over. */

@@ -514,6 +514,23 @@ static void test_config__stops_counting_at_a_hundred(void **state)
     buf_release(&text);
 }
 
+static void test_config__a_key_that_is_there_twice_hides_no_other_mistake(void **state)
+{
+    (void)state;
+    mistake(TIER "home: /a\nhome: /b\n", 8, "key 'home' is there twice, first in line 7");
+    mistake(HEAD "tiers:\n  t:\n    files: /x\n    to: usb\n    to: usb\n", 7,
+            "key 'to' is there twice, first in line 6");
+    struct plan *plan;
+    struct config_report report;
+    static const char text[] = TIER "home: /a\nhome: b\nhost: [x]\n  \nhost: y\n";
+    assert_int_equal(config_parse(text, strlen(text), "c", &plan, &report, NULL), -1);
+    assert_int_equal(report.errors, 4);
+    const unsigned lines[] = {8, 8, 9, 11};
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(report.items[i].line, lines[i]);
+    config_report_release(&report);
+}
+
 static void test_config__turns_down_what_is_no_configuration(void **state)
 {
     (void)state;
@@ -522,7 +539,6 @@ static void test_config__turns_down_what_is_no_configuration(void **state)
     mistake("just text\n", 1, "expected keys with values");
     mistake("- a\n", 1, "found a list");
     mistake("a: [\n", 2, "did not find expected node content");
-    mistake("home: /a\nhome: /b\n", 2, "key 'home' is there twice, first in line 1");
     struct plan *plan;
     struct config_report report;
     struct err err = {0};
@@ -679,6 +695,7 @@ int main(void)
         cmocka_unit_test(test_config__passwords_in_urls_are_warned_of_unless_the_file_is_private),
         cmocka_unit_test(test_config__reports_every_mistake_in_order),
         cmocka_unit_test(test_config__stops_counting_at_a_hundred),
+        cmocka_unit_test(test_config__a_key_that_is_there_twice_hides_no_other_mistake),
         cmocka_unit_test(test_config__turns_down_what_is_no_configuration),
         cmocka_unit_test(test_config__has_a_default_place),
         cmocka_unit_test(test_size__is_decimal_or_binary_as_its_unit_says),

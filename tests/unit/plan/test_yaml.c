@@ -139,11 +139,21 @@ static void test_yaml__merges_maps(void **state)
     expect_error("x: {<<: {a: 1}, b: *no}\n", 1, 20, "no anchor");
 }
 
-static void test_yaml__turns_down_keys_that_are_there_twice(void **state)
+static void test_yaml__marks_keys_that_are_there_twice(void **state)
 {
     (void)state;
-    expect_error("a: 1\nb: 2\na: 3\n", 3, 1, "key 'a' is there twice, first in line 1");
-    expect_error("x: {b: 1, 'b': 2}\n", 1, 11, "key 'b' is there twice");
+    struct yaml_node *n = parse("a: 1\nb: 2\na: 3\nc: {b: 1, 'b': 2}\na: 4\n");
+    assert_int_equal(n->count, 5);
+    assert_true(n->keys[0]->first_line == 0 && n->keys[1]->first_line == 0);
+    assert_true(n->keys[2]->first_line == 1 && n->keys[2]->line == 3 && n->keys[4]->first_line == 1);
+    assert_int_equal(n->items[3]->keys[1]->first_line, 4);
+    assert_string_equal(yaml_get(n, "a")->text, "1");
+    yaml_node_free(n);
+}
+
+static void test_yaml__turns_down_keys_that_are_no_text(void **state)
+{
+    (void)state;
     expect_error("? [a]\n: 1\n", 1, 3, "a key that is no plain text");
     expect_error("? {a: b}\n: 1\n", 1, 3, "a key that is no plain text");
 }
@@ -208,7 +218,8 @@ int main(void)
         cmocka_unit_test(test_yaml__nothing_is_null_only_without_quotes),
         cmocka_unit_test(test_yaml__copies_what_aliases_name),
         cmocka_unit_test(test_yaml__merges_maps),
-        cmocka_unit_test(test_yaml__turns_down_keys_that_are_there_twice),
+        cmocka_unit_test(test_yaml__marks_keys_that_are_there_twice),
+        cmocka_unit_test(test_yaml__turns_down_keys_that_are_no_text),
         cmocka_unit_test(test_yaml__turns_down_what_is_no_single_document),
         cmocka_unit_test(test_yaml__turns_down_bytes_that_are_no_text),
         cmocka_unit_test(test_yaml__is_bounded),
