@@ -7,7 +7,8 @@
  *     CLAWBACK_TIER    its name; unset for the hooks of the whole run
  *     CLAWBACK_STATUS  after and failure: completed, failed, skipped
  *     CLAWBACK_ERROR   failure: the message
- *     CLAWBACK_SNAPSHOTS, CLAWBACK_BYTES_PROCESSED, CLAWBACK_BYTES_ADDED, CLAWBACK_EXIT_CODE   after and failure
+ *     CLAWBACK_SNAPSHOTS, CLAWBACK_BYTES_PROCESSED, CLAWBACK_BYTES_ADDED, CLAWBACK_EXIT_CODE   after and failure; of
+ *                      the whole run: of all its tiers together
  *
  * None runs after an interrupt. Each is bounded in time; with it ends what it started. No secret is in its environment
  * but what ours has: it is the owner's program, and may want to start clawback itself.

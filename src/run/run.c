@@ -156,6 +156,7 @@ static void last_hook(struct run *run, const struct selection *s)
     struct record r = {.status = sum.failed > 0 ? RECORD_FAILED : RECORD_COMPLETED, .exit_code = sum.exit_code};
     if (sum.failed > 0)
         r.error = mem_printf("%zu of %zu tiers failed", sum.failed, tried);
+    (void)record_sum_run(run->options->state_dir, run->id, &r);
     enum hook_kind kind = sum.failed > 0 ? HOOK_FAILURE : HOOK_AFTER;
     run->hook_failed = hook_run(&run->options->plan->hooks, kind, run->id, NULL, &r, &err) != 0;
     if (run->hook_failed)

@@ -690,6 +690,18 @@ def test_hooks_hear_what_it_is_about(box):
     check(heard[3].startswith("failure  failed 1 of 1 tiers"), "the run's failure hook", heard)
 
 
+def test_the_runs_hook_hears_of_all_tiers_together(box):
+    tell = 'echo "$CLAWBACK_BYTES_PROCESSED $CLAWBACK_BYTES_ADDED $CLAWBACK_SNAPSHOTS" >> %s' % box.path("log")
+    hook = "hooks: {after: '%s'}" % tell
+    box.write("other/file", "content\n" * 500)
+    plan = Plan(box, CONFIG + "    %s\n" % hook + "  more: {files: [%s], to: [usb], %s}\n" % (box.path("other"), hook), more=hook)
+    plan.run("config", "more")
+    one, two, both = [line.split() for line in open(box.path("log")).read().splitlines()]
+    check(int(one[0]) > 0 and int(two[1]) > 0, "nothing was read or added", one, two)
+    equal([int(both[0]), int(both[1])], [int(one[0]) + int(two[0]), int(one[1]) + int(two[1])], "bytes")
+    equal(sorted(both[2:]), sorted(one[2:] + two[2:]), "snapshots")
+
+
 def test_what_we_start_does_not_hear_the_passphrase(box):
     plan = Plan(box, """
   dumps:
