@@ -265,6 +265,14 @@ static bool agree(struct destination_check *c, const struct destination_options 
 
 /* --- is it on the disk that it is to protect from? --- */
 
+void destination_sources(const struct plan_tier *t, struct strlist *out)
+{
+    strlist_copy(out, &t->files);
+    strlist_copy(out, &t->sqlite);
+    for (size_t i = 0; i < t->git_count; i++)
+        strlist_add(out, t->git[i].path);
+}
+
 static void warn_of_same_disk(struct destination_check *c, const struct look *l, const struct strlist *sources)
 {
     for (size_t i = 0; sources != NULL && l->mount != NULL && i < sources->count && !c->same_disk; i++) {
@@ -285,10 +293,10 @@ static void warn_of_same_disk(struct destination_check *c, const struct look *l,
 static void check_local(struct destination_check *c, const struct destination_options *o, struct look *l,
                         struct identity *i)
 {
-    if (!look(c, l))
+    if (!look(c, l) || !check_mounted(c, o, l))
         return;
     warn_of_same_disk(c, l, o->sources);
-    if (!check_mounted(c, o, l) || !read_identity(c, o, i) || !check_identity(c, o, i) || !check_room(c, l))
+    if (!read_identity(c, o, i) || !check_identity(c, o, i) || !check_room(c, l))
         return;
     if (l->mount != NULL && l->mount->read_only)
         problem(c, DESTINATION_NOT_WRITABLE, ERR_PERMISSION, "'%s' is mounted read-only", c->path);

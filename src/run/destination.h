@@ -46,6 +46,9 @@ struct destination_options {
     bool look_only;                /* write nothing: no directory, no marker (doctor, plan, dry runs) */
 };
 
+/* The paths that a tier reads. Appends. */
+void destination_sources(const struct plan_tier *t, struct strlist *out);
+
 /* Never fails as such: see out->problem. destination_check_release() in any case. */
 void destination_check(const struct plan_destination *d, const struct destination_options *options,
                        struct destination_check *out);

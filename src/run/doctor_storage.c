@@ -25,12 +25,8 @@ static void sources_of(const struct plan *p, const struct plan_destination *d, s
 {
     for (size_t i = 0; i < p->tier_count; i++) {
         const struct plan_tier *t = &p->tiers[i];
-        if (!goes_to(t, d))
-            continue;
-        strlist_copy(out, &t->files);
-        strlist_copy(out, &t->sqlite);
-        for (size_t k = 0; k < t->git_count; k++)
-            strlist_add(out, t->git[k].path);
+        if (goes_to(t, d))
+            destination_sources(t, out);
     }
 }
 

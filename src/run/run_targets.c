@@ -21,15 +21,15 @@ static void warn_once(struct tier_run *t, const char *message)
 void run_targets_check(struct tier_run *t)
 {
     const struct run_options *o = t->run->options;
+    struct strlist sources = {0};
+    destination_sources(t->tier, &sources);
     t->targets = mem_zalloc((t->tier->to.count + 1) * sizeof *t->targets);
     for (size_t i = 0; i < t->tier->to.count; i++) {
         struct target *target = &t->targets[t->target_count++];
         const char *name = t->tier->to.items[i];
         target->destination = plan_destination_find(o->plan, name);
-        const struct destination_options options = {.state_dir = o->state_dir,
-                                                    .sources = &t->tier->files,
-                                                    .adopt = is_adopted(o, name),
-                                                    .look_only = o->dry_run};
+        const struct destination_options options = {
+            .state_dir = o->state_dir, .sources = &sources, .adopt = is_adopted(o, name), .look_only = o->dry_run};
         destination_check(target->destination, &options, &target->check);
         for (size_t k = 0; k < target->check.warnings.count; k++)
             warn_once(t, target->check.warnings.items[k]);
@@ -42,6 +42,7 @@ void run_targets_check(struct tier_run *t)
         if (target->check.problem != DESTINATION_OK)
             target_failed(t, target, &target->check.err);
     }
+    strlist_release(&sources);
 }
 
 size_t run_targets_usable(const struct tier_run *t)

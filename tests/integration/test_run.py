@@ -94,6 +94,22 @@ def test_a_dry_run_changes_nothing(box):
     equal((fingerprint(box.path("usb")), fingerprint(box.path("home", ".local"))), before, "what is there")
 
 
+@needs("git")
+def test_a_destination_on_the_disk_of_what_goes_there_is_warned_of(box):
+    repository, database = box.path("repository"), box.path("one.sqlite")
+    box.run(["git", "init", "-q", repository])
+    with sqlite3.connect(database) as db:
+        db.execute("CREATE TABLE t (a)")
+    plan = Plan(box, """
+  git: {git: [%s], to: usb}
+  sqlite: {sqlite: %s, to: usb}
+  command: {command: {name: x, command: echo x}, to: usb}
+""" % (repository, database))
+    for tier, is_warned in (("git", True), ("sqlite", True), ("command", False)):
+        done = plan.run(tier)
+        equal("same disk" in done.err, is_warned, "a warning of tier " + tier)
+
+
 def test_two_destinations_are_served_by_one_reading(box):
     box.write("count", "")
     plan = Plan(box, """
@@ -165,6 +181,7 @@ def test_a_drive_that_is_not_mounted_is_not_written(box):
         plan.write(CONFIG.replace("[usb]", "[usb, second]"))
     done = plan.run(rc=3)
     check("nothing is mounted" in done.err and "usb" in done.err, "the message", done)
+    check("'usb' is on the same disk" not in done.err, "what is not there is on no disk", done)
     equal(os.listdir(mount), [], "what is on the bare mount point")
     check(not os.path.exists("/clawtest-not-mounted"), "a directory was made on /")
     equal(len(plan.snapshots("second")), 1, "snapshots of the other destination")
