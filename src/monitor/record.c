@@ -20,6 +20,7 @@ static void release_source(struct record_source *s)
     free(s->name);
     free(s->message);
     free(s->push);
+    strlist_release(&s->push_refs);
     for (size_t i = 0; i < s->path_count; i++)
         free(s->paths[i].path);
     free(s->paths);

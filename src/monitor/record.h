@@ -37,7 +37,7 @@ struct record_path {
     char *path;
     uint64_t bytes;
 };
-enum { RECORD_PATHS_MAX = 40, RECORD_DUMPS_MAX = 2000 };
+enum { RECORD_PATHS_MAX = 40, RECORD_DUMPS_MAX = 2000, RECORD_PUSH_REFS_MAX = 40 };
 
 /* One dump of a source: of a database, of a whole Redis, the output of a command. */
 struct record_dump {
@@ -60,6 +60,8 @@ struct record_source {
     size_t dump_count;
     char *push; /* git: "pushed", "nothing to push", or why not; NULL: no push was asked for */
     bool push_failed;
+    struct strlist
+        push_refs; /* "refs/heads/main updated", "refs/tags/v1 rejected (why)": at most RECORD_PUSH_REFS_MAX */
 };
 
 struct record_destination {

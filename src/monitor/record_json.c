@@ -139,6 +139,8 @@ static json_t *source_json(const struct record_source *s, enum detail detail)
     set_true(o, "suspect", s->suspect);
     set_text(o, "push", s->push);
     set_true(o, "pushFailed", s->push_failed);
+    if (detail == EVERYTHING)
+        set_list(o, "pushRefs", &s->push_refs, false);
     if (s->path_count > 0 && detail == EVERYTHING)
         json_object_set_new(o, "paths", paths_json(s));
     if (s->dump_count > 0)
@@ -315,6 +317,7 @@ static void get_sources(const json_t *o, struct record *r)
         s->suspect = get_bool(item, "suspect");
         s->push = get_text(item, "push");
         s->push_failed = get_bool(item, "pushFailed");
+        get_list(item, "pushRefs", &s->push_refs);
         get_paths(item, s);
         get_dumps(item, s);
     }

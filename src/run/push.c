@@ -40,6 +40,25 @@ static char *summary(const struct git_push_result *r)
     return out;
 }
 
+/* What became of each ref, for the record; when there are too many, what is the matter and what has changed comes
+ * first. */
+static void note_refs(const struct git_push_result *r, struct strlist *out)
+{
+    static const enum git_push_state ORDER[] = {GIT_PUSH_REJECTED, GIT_PUSH_CREATED, GIT_PUSH_UPDATED,
+                                                GIT_PUSH_UP_TO_DATE};
+    for (size_t k = 0; k < sizeof ORDER / sizeof *ORDER; k++)
+        for (size_t i = 0; i < r->count && out->count < RECORD_PUSH_REFS_MAX; i++) {
+            const struct git_push_ref *ref = &r->refs[i];
+            if (ref->state != ORDER[k])
+                continue;
+            char *text =
+                mem_printf("%s %s%s%s%s", ref->name, git_push_state_name(ref->state), ref->why != NULL ? " (" : "",
+                           ref->why != NULL ? ref->why : "", ref->why != NULL ? ")" : "");
+            strlist_add(out, text);
+            free(text);
+        }
+}
+
 /* A repository that was only found below a named one need not have the remote. */
 static bool may_lack_remote(const struct tier_run *t, const struct tier_source *s)
 {
@@ -67,6 +86,7 @@ static void push(struct tier_run *t, struct unit *u, const char *remote, uint64_
         u->push_failed = true;
         tier_warn(t, "push failed: %s", err.message);
     }
+    note_refs(&result, &u->push_refs);
     git_push_result_release(&result);
 }
 

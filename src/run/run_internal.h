@@ -55,6 +55,7 @@ struct unit {
     size_t gone;     /* dumps that were there the last time, of databases that nobody names */
     char *push;
     bool push_failed;
+    struct strlist push_refs; /* as in the record */
 };
 
 struct tier_run {

@@ -102,6 +102,7 @@ static void describe_units(struct tier_run *t)
         s->push = u->push != NULL ? mem_strdup(u->push) : NULL;
         s->push_failed = u->push_failed;
         unit_hand_over_sizes(u, s);
+        strlist_copy(&s->push_refs, &u->push_refs);
         t->record.bytes_processed += u->bytes;
     }
 }
@@ -324,6 +325,7 @@ static void release(struct tier_run *t)
         free(t->units[i].push);
         strlist_release(&t->units[i].lost);
         unit_free_sizes(&t->units[i]);
+        strlist_release(&t->units[i].push_refs);
     }
     free(t->units);
     tier_sources_release(&t->sources);

@@ -620,6 +620,7 @@ def test_git_repositories_are_stored_and_pushed(box):
     equal(git(box, box.path("remote.git"), "rev-parse", "main"), head, "what the remote has")
     sources = {s["name"]: s for s in plan.last("git")["sources"]}
     check("created" in sources["/git" + where]["push"], "the push", sources)
+    equal(sources["/git" + where]["pushRefs"], ["refs/heads/main created"], "what became of each ref")
     check("no remote" in sources["/git" + inner]["push"], "the push of one that was only found", sources)
     equal(plan.last("git")["exitCode"], 0, "exit code")
     plan.claw("usb", "restore", "latest", "--path", "/git" + where, "--target", box.path("out"))
@@ -637,6 +638,7 @@ def test_a_push_that_is_refused_does_not_stop_the_backup(box):
     equal(len(plan.snapshots("usb")), 1, "snapshots")
     record = plan.last("git")
     equal([record["status"], record["exitCode"], record["sources"][0]["pushFailed"]], ["completed", 3, True], "the record")
+    equal(record["sources"][0]["pushRefs"], ["refs/heads/main rejected (pre-receive hook declined)"], "what became of each ref")
     told = box.run([clawback_binary(), "status", "-c", plan.file, "--json"]).json()
     check(any("pushing" in p and "failed" in p for p in told["problems"]), "problems", told)
     os.unlink(hook)

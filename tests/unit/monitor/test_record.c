@@ -93,6 +93,8 @@ static void fill(struct record *r)
     record_add_dump(s, "/postgres/shop/b.dump", 0, true);
     s->push = mem_strdup("3 updated");
     s->push_failed = true;
+    strlist_add(&s->push_refs, "refs/heads/main rejected (non-fast-forward)");
+    strlist_add(&s->push_refs, "refs/tags/v1 created");
     struct record_destination *d = record_add_destination(r, "usb");
     *d = (struct record_destination){.name = d->name,
                                      .status = RECORD_COMPLETED,
@@ -135,6 +137,8 @@ static void test_record__reads_what_it_wrote(void **state)
     assert_string_equal(s->dumps[1].path, "/postgres/shop/b.dump");
     assert_true(s->dumps[1].bytes == 0 && s->dumps[1].suspect);
     assert_string_equal(s->push, "3 updated");
+    assert_int_equal(s->push_refs.count, 2);
+    assert_string_equal(s->push_refs.items[0], "refs/heads/main rejected (non-fast-forward)");
     const struct record_destination *d = &got->destinations[0];
     assert_true(d->verified && d->pruned && d->bytes_added == 1 && d->free_bytes == 2 && d->total_bytes == 3);
     assert_true(d->removed == 4 && d->status == RECORD_COMPLETED);
