@@ -173,9 +173,10 @@ static int push_all(struct tier_run *t, struct unit_report *report, const struct
             return -1;
         pushed += t->units[i].done;
     }
-    if (m->open != NULL && open_sink_left_out(m->open) > 0)
-        tier_warn(t, "%llu files with secrets were left out, since the archive is not encrypted",
-                  (unsigned long long)open_sink_left_out(m->open));
+    uint64_t left_out = m->open != NULL ? open_sink_left_out(m->open) : 0;
+    if (left_out > 0)
+        tier_warn(t, "%llu file%s with secrets %s left out, since the archive is not encrypted",
+                  (unsigned long long)left_out, left_out == 1 ? "" : "s", left_out == 1 ? "was" : "were");
     if (pushed > 0)
         return 0;
     return err_set(err, ERR_NOT_FOUND, "there is nothing to put into an archive");

@@ -40,6 +40,10 @@ static void add_secrets(struct open_sink *o, const struct plan *p)
         for (size_t k = 0; k < p->tiers[i].redis_count; k++)
             add_secret(o, &p->tiers[i].redis[k].password);
     }
+    for (size_t i = 0; i < p->alerts.channel_count; i++) {
+        add_secret(o, &p->alerts.channels[i].token);
+        add_secret(o, &p->alerts.channels[i].address.secret);
+    }
 }
 
 static const char *plans_secret(const struct open_sink *o, const char *path)
@@ -49,7 +53,7 @@ static const char *plans_secret(const struct open_sink *o, const char *path)
         return NULL;
     for (size_t i = 0; i < o->secret_count; i++)
         if (o->secrets[i].dev == st.st_dev && o->secrets[i].ino == st.st_ino)
-            return "passphrase or password of the plan";
+            return "passphrase, password or token of the plan";
     return NULL;
 }
 

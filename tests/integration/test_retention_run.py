@@ -427,6 +427,17 @@ def test_an_unencrypted_archive_has_no_secrets_and_goes_only_where_it_may(box):
     box.write(os.path.join(plan.agent, ".env"), "API_KEY=sk-123\n")
     plan.pass_file = box.write(os.path.join(plan.agent, "remember.txt"), PHRASE + "\n", 0o600)
     os.link(plan.pass_file, os.path.join(plan.agent, "other.txt"))
+    # What they are is not to be seen from names or contents.
+    for name in ("one.txt", "two.txt", "three.txt"):
+        box.write(os.path.join(plan.agent, name), "http://127.0.0.1:1/%s\n" % name, 0o600)
+    one, two, three = (os.path.join(plan.agent, name) for name in ("one.txt", "two.txt", "three.txt"))
+    plan.more = """
+alerts:
+  channels:
+    bot: {telegram: {token: {file: %s}, chat: 1, api: "http://127.0.0.1:1"}}
+    mail: {email: {server: "smtp://127.0.0.1:1", user: a@example.org, password: {file: %s}, to: b@example.org}}
+    ping: {ping: {url: {file: %s}}}
+""" % (one, two, three)
     plan.write(tier)
     done = plan.run("full", rc=(0, 3))
     check("secrets were left out" in done.err, "the message", done)
@@ -435,6 +446,7 @@ def test_an_unencrypted_archive_has_no_secrets_and_goes_only_where_it_may(box):
     listed = box.run(["tar", "tzf", os.path.join(where, name)]).out
     check("notes.md" in listed and ".env" not in listed and "openclaw.json" not in listed, "members", listed)
     check("remember.txt" not in listed and "other.txt" not in listed, "the passphrase is in it", listed)
+    check(not any(n in listed for n in ("one.txt", "two.txt", "three.txt")), "what channels log in with is in it", listed)
 
 
 if __name__ == "__main__":
