@@ -55,7 +55,8 @@ static int take(int fd, bool wait, struct err *err)
             return err_errno(err, errno, "cannot take the run lock");
         if (!wait) {
             describe_holder(fd, who, sizeof who);
-            return err_set(err, ERR_LOCKED, "another run is under way: %s", who[0] != '\0' ? who : "just begun");
+            err_set(err, ERR_LOCKED, "another run is under way: %s", who[0] != '\0' ? who : "just begun");
+            return err_advise(err, "try again when it is over, or wait for that with --wait");
         }
         if (os_check_interrupt(err) != 0)
             return -1;

@@ -773,6 +773,7 @@ def test_two_triggers_never_overlap(box):
     check("another run is under way" in second.out and str(first.pid) in second.out, "the message", second)
     named = plan.run("slow", rc=11)
     check("another run is under way" in named.err, "the message", named)
+    check("--wait" in named.err and "unlock" not in named.err, "what to do", named)
     told = box.run([clawback_binary(), "status", "-c", plan.file, "--json"]).json()
     equal([told["running"], told["tiers"][0]["outcome"]], [True, "running"], "status")
     waited = plan.run("--wait")
