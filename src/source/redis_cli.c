@@ -127,7 +127,7 @@ static int explain(const struct redis_cli *c, const char *what, const char *word
         redis_complain(&c->asker, what, line, err);
         free(line);
     } else if (strstr(words, "Could not connect") != NULL) {
-        err_set(err, ERR_NOT_FOUND, "no Redis server listens in %s", c->where);
+        err_set(err, ERR_NOT_FOUND, "no Redis server listens in container '%s'", c->name);
     }
     return -1;
 }
@@ -199,15 +199,16 @@ static int find_program(struct redis_cli *c, struct err *err)
             *err = why;
         return -1;
     }
-    return err_set(err, ERR_UNSUPPORTED, "there is no redis-cli in %s: publish its port and give a 'url' instead",
-                   c->where);
+    return err_set(err, ERR_UNSUPPORTED,
+                   "there is no redis-cli in container '%s': publish its port and give a 'url' instead", c->name);
 }
 
 int redis_cli_open(struct redis_cli **out, const char *container, const char *user, const char *password,
                    uint64_t timeout_ms, struct err *err)
 {
     struct redis_cli *c = mem_zalloc(sizeof *c);
-    c->where = mem_printf("container '%s'", container);
+    c->name = mem_strdup(container);
+    c->where = mem_printf("container %s", container); /* messages put it into quotes */
     c->user = user != NULL ? mem_strdup(user) : NULL;
     c->password = password != NULL ? mem_strdup(password) : NULL;
     c->timeout_ms = timeout_ms;
@@ -228,6 +229,7 @@ void redis_cli_close(struct redis_cli *c)
     container_release(&c->container);
     mem_wipe_string(c->password);
     free(c->user);
+    free(c->name);
     free(c->where);
     free(c);
 }

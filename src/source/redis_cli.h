@@ -14,7 +14,7 @@ struct redis_cli {
     struct container container;
     const char *program; /* that the container has */
     char *user, *password;
-    char *where; /* "container 'x'" */
+    char *name, *where; /* the container's; "container x" */
     uint64_t timeout_ms;
     struct redis_asker asker;
 };

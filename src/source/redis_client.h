@@ -15,7 +15,7 @@ struct redis_asker {
      * could not be asked. */
     int (*ask)(void *ctx, const char *const *argv, struct redis_reply *out, struct err *err);
     void *ctx;
-    const char *where; /* for messages: "127.0.0.1:6379", "container 'x'" */
+    const char *where; /* for messages: "127.0.0.1:6379", "container x" */
     const char *user;  /* whom it asks as, for messages; NULL: the default user */
 };
 

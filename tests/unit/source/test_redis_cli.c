@@ -255,7 +255,7 @@ static void test_redis_cli__complaints_of_the_server_are_understood(void **state
 {
     (void)state;
     program("redis-cli", "echo 'NOAUTH Authentication required.'");
-    assert_asked(NULL, NULL, ERR_PERMISSION, "wants a password");
+    assert_asked(NULL, NULL, ERR_PERMISSION, "Redis at 'container box' wants a password");
     program("redis-cli", "echo 'LOADING Redis is loading the dataset in memory'");
     assert_asked(NULL, NULL, ERR_FAILED, "still loading");
     program("redis-cli", "echo 'AUTH failed: WRONGPASS invalid username-password pair or user is disabled.' >&2; "
