@@ -161,11 +161,11 @@ static void print_excludes(struct cli *cli, const struct manifest *m, bool all)
 static void print_secrets(struct cli *cli, const struct manifest *m, bool all)
 {
     char path[PATH_SHOWN_BYTES], raw[PATH_SHOWN_BYTES];
-    bool clear = m->tier->format == PLAN_ARCHIVE && m->tier->archive.unencrypted;
     if (m->secret_count == 0)
         return;
     cli_print(cli, "  secret     %zu sensitive file%s, %s:", m->secret_count, m->secret_count == 1 ? "" : "s",
-              clear ? "NOT ENCRYPTED" : "encrypted with all the rest");
+              manifest_leaves_secrets_out(m) ? "left out, since the archive is not encrypted"
+                                             : "encrypted with all the rest");
     size_t shown = all || m->secret_count <= SHOWN_SECRETS ? m->secret_count : SHOWN_SECRETS;
     for (size_t i = 0; i < shown; i++)
         cli_print(cli, "               %s   (%s%s)",

@@ -204,10 +204,10 @@ static void tell_secrets(struct doctor *d, const struct plan_tier *t, const stru
     char *all = some_paths(m, false), *open = some_paths(m, true);
     if (m->secret_count == 0)
         doctor_say(d, DOCTOR_GREEN, NULL, "tier '%s' holds no files that look sensitive", t->name);
-    else if (t->format == PLAN_ARCHIVE && t->archive.unencrypted)
-        doctor_say(d, DOCTOR_RED, "encrypt the tier's archive, or exclude them",
-                   "tier '%s' would put %zu sensitive files into an unencrypted archive: %s", t->name, m->secret_count,
-                   all);
+    else if (manifest_leaves_secrets_out(m))
+        doctor_say(d, DOCTOR_YELLOW, "encrypt the tier's archive, or see that another tier has them",
+                   "tier '%s' leaves out %zu sensitive file%s, since its archive is not encrypted: %s", t->name,
+                   m->secret_count, m->secret_count == 1 ? "" : "s", all);
     else
         doctor_say(d, DOCTOR_GREEN, NULL, "tier '%s' holds %zu sensitive file%s, and is encrypted: %s", t->name,
                    m->secret_count, m->secret_count == 1 ? "" : "s", all);

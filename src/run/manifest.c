@@ -89,7 +89,7 @@ static bool others_reach(const char *path)
     return open;
 }
 
-static void look_for_secret(struct counter *c, const struct node *node, const char *path)
+static bool look_for_secret(struct counter *c, const struct node *node, const char *path)
 {
     const char *what = sensitive_by_name(path);
     if (what == NULL && c->options->look_into && c->sniffed < MANIFEST_SNIFFED_MAX &&
@@ -98,11 +98,12 @@ static void look_for_secret(struct counter *c, const struct node *node, const ch
         what = sensitive_file(path);
     }
     if (what == NULL)
-        return;
+        return false;
     struct manifest *m = c->m;
     m->secrets = mem_array(m->secrets, m->secret_count + 1, sizeof *m->secrets);
     m->secrets[m->secret_count++] = (struct manifest_secret){
         .path = mem_strdup(path), .what = what, .exposed = (node->mode & S_IROTH) != 0 && others_reach(path)};
+    return true;
 }
 
 static int entry(struct sink *s, const struct node *node, const char *path, struct sink_content *content,
@@ -111,6 +112,12 @@ static int entry(struct sink *s, const struct node *node, const char *path, stru
     struct counter *c = (struct counter *)(void *)s;
     if (content != NULL)
         content->release(content->ctx);
+    bool is_secret = node->type == NODE_FILE && look_for_secret(c, node, path);
+    if (is_secret && manifest_leaves_secrets_out(c->m)) {
+        c->m->excluded_files++;
+        c->m->excluded_bytes += node->size;
+        return os_check_interrupt(err);
+    }
     struct manifest_path *p = path_of(c, path);
     if (p != NULL) {
         p->files++;
@@ -122,8 +129,6 @@ static int entry(struct sink *s, const struct node *node, const char *path, stru
         atomic_fetch_add(&c->progress->files, 1);
         atomic_fetch_add(&c->progress->bytes, node->size);
     }
-    if (node->type == NODE_FILE)
-        look_for_secret(c, node, path);
     return os_check_interrupt(err);
 }
 
@@ -377,6 +382,11 @@ int manifest_make(const struct plan *p, const struct plan_tier *t, const struct 
         return err_wrap(err, "tier '%s'", t->name);
     manifest_add_items(t, options, out);
     return os_check_interrupt(err);
+}
+
+bool manifest_leaves_secrets_out(const struct manifest *m)
+{
+    return m->tier->format == PLAN_ARCHIVE && m->tier->archive.unencrypted;
 }
 
 void manifest_release(struct manifest *m)

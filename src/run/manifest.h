@@ -77,6 +77,9 @@ int manifest_make(const struct plan *p, const struct plan_tier *t, const struct 
                   struct manifest_progress *progress, struct manifest *out, struct err *err);
 void manifest_release(struct manifest *m);
 
+/* Its archive is not encrypted: `secrets` are not in it, and count as excluded. */
+bool manifest_leaves_secrets_out(const struct manifest *m);
+
 /* Its parts. */
 
 /* Bytes and files at and below a path, links not followed, other file systems not entered. */

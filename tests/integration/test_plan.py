@@ -69,6 +69,24 @@ def test_it_counts_what_a_backup_takes(box):
     check(config["bytes"] > 100000, "bytes", config)
 
 
+def test_secrets_do_not_count_where_the_archive_is_not_encrypted(box):
+    scene(box)
+    path = box.path("claw.yaml")
+    with open(path) as f:
+        text = f.read()
+    open_one = "  open: {files: [~/.openclaw], format: archive, archive: {encrypt: false}, to: [usb]}\n"
+    box.write("claw.yaml", text.replace("reserve:", "allow_unencrypted: true, reserve:", 1) + open_one)
+    told = tiers_of(plan(box, "open", "--json"))["open"]
+    check(told["secrets"] and not told["encrypted"], "no secrets", told)
+    shown = plan(box, "open").out
+    check("left out, since the archive is not encrypted" in shown, "the text", shown)
+    box.run([clawback_binary(), "run", "open", "-c", path])
+    archive, = (os.path.join(folder, name) for folder, _, names in os.walk(box.path("usb", "archives")) for name in names
+                if name.startswith("open_20") and name.endswith(".tar.gz"))
+    listed = [line for line in box.run(["tar", "tzvf", archive]).out.splitlines() if line[0] in "-hl"]
+    equal(told["files"], len(listed) - 1, "files in the manifest and, but for its own manifest, in the archive")
+
+
 def test_it_explains_what_is_left_out(box):
     home = scene(box)
     box.write(os.path.join(home, "workspace/node_modules/pkg/index.js"), b"x" * 12345)
