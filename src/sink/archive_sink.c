@@ -337,7 +337,7 @@ static void describe(const struct archive_sink *s, struct buf *out)
     for (size_t i = 0; i < s->missing_count; i++)
         absent += s->missing[i].lack == ARCHIVE_LACKS_ABSENT;
     buf_printf(out,
-               "clawback %s, host %s, begun %s\n"
+               "%s, host %s, begun %s\n"
                "files %llu, directories %llu, others %llu, bytes of files %llu, bytes of tar %llu\n"
                "encryption: %s\n",
                s->options.version, s->options.host, time, (unsigned long long)s->summary.files,
