@@ -9,6 +9,7 @@
 #include "run/processes.h"
 #include "run/server_look.h"
 #include "run/tier_files.h"
+#include "run/tier_sources.h"
 #include "source/container.h"
 #include "source/git.h"
 
@@ -110,20 +111,20 @@ void doctor_git(struct doctor *d)
     size_t count = 0;
     for (size_t i = 0; i < d->plan->tier_count; i++) {
         const struct plan_tier *t = &d->plan->tiers[i];
-        for (size_t k = 0; !t->disabled && k < t->git_count; k++, count++) {
-            struct strlist paths = {0}, found = {0};
-            struct err err = {0};
-            strlist_add(&paths, t->git[k].path);
-            if (git_find(&paths, &found, NULL, &err) < 0)
-                doctor_say(d, DOCTOR_RED, "correct the path", "%s", err.message);
-            else if (found.count == 0)
-                doctor_say(d, DOCTOR_RED, "correct the path", "there is no git repository at or below '%s'",
-                           t->git[k].path);
-            for (size_t r = 0; r < found.count; r++)
-                one_repository(d, found.items[r], t->git[k].push);
-            strlist_release(&paths);
-            strlist_release(&found);
+        struct tier_sources all;
+        struct err err = {0};
+        if (t->disabled || t->git_count == 0)
+            continue;
+        (void)tier_sources_repositories(t, &all, &err); /* -1: interrupted, which is seen elsewhere */
+        count += t->git_count;
+        for (size_t k = 0; k < all.count; k++) {
+            const struct tier_source *s = &all.items[k];
+            if (s->repository != NULL)
+                one_repository(d, s->repository, t->git[s->index].push);
+            else
+                doctor_say(d, DOCTOR_RED, "correct the path", "%s", s->problem.message);
         }
+        tier_sources_release(&all);
     }
     if (count == 0)
         doctor_say(d, DOCTOR_GREEN, NULL, "no tier backs up git repositories");

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "run/manifest.h"
 #include "run/server_look.h"
+#include "run/tier_sources.h"
 #include "source/git.h"
 
 enum { GIT_TIMEOUT_MS = 10000 };
@@ -69,19 +70,20 @@ static void add_repository(struct manifest *m, const char *path, const char *pus
     git_health_release(&health);
 }
 
-static void add_git(struct manifest *m, const struct plan_git *g)
+/* The same ones that a run takes: each once, by whatever paths it is found. */
+static void add_git(struct manifest *m, const struct plan_tier *t)
 {
-    struct strlist paths = {0}, found = {0};
+    struct tier_sources all;
     struct err err = {0};
-    strlist_add(&paths, g->path);
-    if (git_find(&paths, &found, NULL, &err) < 0)
-        problem(add(m, "git", g->path), err.message);
-    else if (found.count == 0)
-        problem(add(m, "git", g->path), "there is no repository at or below this path");
-    for (size_t i = 0; i < found.count; i++)
-        add_repository(m, found.items[i], g->push);
-    strlist_release(&paths);
-    strlist_release(&found);
+    (void)tier_sources_repositories(t, &all, &err); /* -1: interrupted, which is seen elsewhere */
+    for (size_t i = 0; i < all.count; i++) {
+        const struct tier_source *s = &all.items[i];
+        if (s->repository != NULL)
+            add_repository(m, s->repository, t->git[s->index].push);
+        else
+            problem(add(m, "git", t->git[s->index].path), s->problem.message);
+    }
+    tier_sources_release(&all);
 }
 
 /* --- databases --- */
@@ -142,8 +144,7 @@ static void add_sqlite(struct manifest *m, const char *path)
 
 void manifest_add_items(const struct plan_tier *t, const struct manifest_options *options, struct manifest *out)
 {
-    for (size_t i = 0; i < t->git_count; i++)
-        add_git(out, &t->git[i]);
+    add_git(out, t);
     add_servers(out, t, options);
     for (size_t i = 0; i < t->sqlite.count; i++)
         add_sqlite(out, t->sqlite.items[i]);

@@ -100,6 +100,12 @@ static int gather_files(struct tier_sources *all, const char *cache_dir, struct 
     return 0;
 }
 
+int tier_sources_repositories(const struct plan_tier *t, struct tier_sources *out, struct err *err)
+{
+    *out = (struct tier_sources){.tier = t};
+    return find_repositories(out, err);
+}
+
 int tier_sources_gather(const struct plan *p, const struct plan_tier *t, const char *cache_dir,
                         struct tier_sources *out, struct err *err)
 {

@@ -37,6 +37,8 @@ struct tier_sources {
  * tier_sources_release() either way; it must outlive the sources that were opened. */
 int tier_sources_gather(const struct plan *p, const struct plan_tier *t, const char *cache_dir,
                         struct tier_sources *out, struct err *err);
+/* Its git repositories alone, each once, to look at: items have `repository`, or `problem`. Likewise released. */
+int tier_sources_repositories(const struct plan_tier *t, struct tier_sources *out, struct err *err);
 void tier_sources_release(struct tier_sources *s);
 
 const char *tier_source_kind_name(enum tier_source_kind kind); /* "files", "git", "postgres" … */

@@ -87,6 +87,21 @@ def test_secrets_do_not_count_where_the_archive_is_not_encrypted(box):
     equal(told["files"], len(listed) - 1, "files in the manifest and, but for its own manifest, in the archive")
 
 
+def test_a_repository_that_is_found_twice_is_listed_once(box):
+    home = scene(box)
+    inner = os.path.join(home, "workspace", "inner")
+    box.run(["git", "init", "-q", inner])
+    path = box.path("claw.yaml")
+    with open(path) as f:
+        text = f.read()
+    box.write("claw.yaml", text.replace("{path: ~/.openclaw/workspace}", "{path: ~/.openclaw/workspace}, {path: %s, push: there}" % inner))
+    items = tiers_of(plan(box, "git", "--json"))["git"]["sources"]
+    equal(sorted(i["name"] for i in items), [os.path.join(home, "workspace"), inner], "repositories")
+    check("there is no remote 'there'" in next(i["detail"] for i in items if i["name"] == inner), "its own entry counts", items)
+    found = box.run([clawback_binary(), "doctor", "-c", path, "--json"], rc=(1, 3)).out
+    equal(found.count("'%s' is healthy" % inner), 1, "lines of doctor")
+
+
 def test_it_explains_what_is_left_out(box):
     home = scene(box)
     box.write(os.path.join(home, "workspace/node_modules/pkg/index.js"), b"x" * 12345)
