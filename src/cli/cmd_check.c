@@ -101,6 +101,10 @@ static void print_advice(struct cli *cli, const struct check_result *r)
         cli_print(cli, "'clawback repair index' brings the index into line with the packs that are there");
     if (!r->repair_index && r->damaged_paths == 0)
         cli_print(cli, "'clawback prune' removes what nothing needs, and with it damage that touches no file");
+    if (r->repair_snapshots && r->packs_read > 0)
+        cli_print(cli,
+                  "'clawback repair index --read-data' takes what is damaged out of the index: a backup after it, of "
+                  "sources that still have it, brings it back");
     if (r->repair_snapshots)
         cli_print(cli,
                   "'clawback repair snapshots' writes the touched snapshots anew without what is lost; a backup first, "

@@ -5,7 +5,7 @@
 #include "engine/repair.h"
 
 struct repair_index_command_options {
-    bool read_all_packs, dry_run;
+    bool read_all_packs, read_data, dry_run;
 };
 
 static const struct option OPTIONS[] = {
@@ -13,6 +13,10 @@ static const struct option OPTIONS[] = {
      .kind = OPTION_FLAG,
      .offset = offsetof(struct repair_index_command_options, read_all_packs),
      .help = "trust no index file: read the header of every pack"},
+    {.name = "read-data",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct repair_index_command_options, read_data),
+     .help = "read every pack in full too, and take damaged data out of the index"},
     {.name = "dry-run",
      .short_name = 'n',
      .kind = OPTION_FLAG,
@@ -35,15 +39,19 @@ static void print_result(struct cli *cli, const struct repair_index_result *r, b
         cli_print(cli, "the index is right: %s packs", cli_count(r->packs_kept, kept));
         return;
     }
-    cli_print(cli, "%s packs were indexed rightly, %s %s added, %s named that are gone, %s unreadable",
+    cli_print(cli, "%s packs were indexed rightly, %s %s added, %s named that are gone, %s damaged",
               cli_count(r->packs_kept, kept), cli_count(r->packs_added, added), dry_run ? "would be" : "were",
               cli_count(r->packs_missing, missing), cli_count(r->packs_damaged, damaged));
     if (r->blobs_salvaged > 0)
-        cli_print(cli, "%llu blobs in unreadable packs are good%s", (unsigned long long)r->blobs_salvaged,
+        cli_print(cli, "%llu blobs in damaged packs are good%s", (unsigned long long)r->blobs_salvaged,
                   dry_run ? "" : " and were copied into new ones");
     if (dry_run)
         cli_print(cli, "nothing was changed (--dry-run)");
-    else
+    else if (r->packs_damaged > 0)
+        cli_print(cli,
+                  "the damaged packs are in no index now: a backup of sources that still have what is lost stores it "
+                  "anew; 'clawback prune' removes them");
+    if (!dry_run)
         cli_print(cli, "%llu index files were written and %llu removed; 'clawback check' tells what is left to do",
                   (unsigned long long)r->index_written, (unsigned long long)r->index_removed);
 }
@@ -85,7 +93,8 @@ static int repair(struct cli *cli, struct repo *repo, struct lock *lock, const s
 static int run_repair_index(struct cli *cli, void *options, int argc, char **argv)
 {
     const struct repair_index_command_options *o = options;
-    const struct repair_index_options repair_options = {.read_all_packs = o->read_all_packs, .dry_run = o->dry_run};
+    const struct repair_index_options repair_options = {
+        .read_all_packs = o->read_all_packs, .read_data = o->read_data, .dry_run = o->dry_run};
     struct err err = {0};
     struct repo *repo;
     struct lock *lock;
@@ -102,6 +111,8 @@ static int run_repair_index(struct cli *cli, void *options, int argc, char **arg
 static const struct command_example EXAMPLES[] = {
     {"clawback repair index --dry-run", "what is wrong with the index"},
     {"clawback repair index", "put it right"},
+    {"clawback repair index --read-data",
+     "after 'check --read-data' found damage: the next backup stores anew what sources still have"},
     {NULL, NULL},
 };
 
@@ -109,10 +120,14 @@ const struct command cmd_repair_index = {
     .name = "repair index",
     .arguments = "",
     .summary = "Bring the index into line with the packs that are there",
-    .description = "Index files that are damaged are replaced, packs that are gone are taken out of the index, and "
-                   "packs that no index file "
-                   "knows are read and taken in. Packs themselves are never touched.\n\n"
-                   "Packs that cannot be read are named and left where they are; exit status 1 then.",
+    .description =
+        "Index files that are damaged are replaced, packs that are gone are taken out of the index, and "
+        "packs that no index file "
+        "knows are read and taken in. Packs themselves are never touched.\n\n"
+        "Data that is in the index counts as stored, and no backup stores it again. With --read-data what "
+        "is damaged leaves the index, so that a backup of sources that still have it brings it back, for older "
+        "snapshots too; what is whole beside it is copied into new packs.\n\n"
+        "Packs that cannot be read are named and left where they are; exit status 1 then.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct repair_index_command_options),
     .examples = EXAMPLES,

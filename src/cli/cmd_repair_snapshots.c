@@ -155,10 +155,12 @@ const struct command cmd_repair_snapshots = {
     .name = "repair snapshots",
     .arguments = "[ID…]",
     .summary = "Write damaged snapshots anew without what is lost",
-    .description = "A file that misses parts keeps the others; a directory that cannot be read becomes empty. The new "
-                   "snapshot has the tag "
-                   "'repaired' (unless --forget) and remembers the one it was made from ('original').\n\n"
-                   "Run 'repair index' first, and a backup: sources that still have the data may bring it back.",
+    .description =
+        "A file that misses parts keeps the others; a directory that cannot be read becomes empty. The new "
+        "snapshot has the tag "
+        "'repaired' (unless --forget) and remembers the one it was made from ('original').\n\n"
+        "Run 'repair index' first (with --read-data where 'check --read-data' found damage), and a backup: sources "
+        "that still have the data may bring it back.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct repair_snapshots_command_options),
     .examples = EXAMPLES,

@@ -15,6 +15,7 @@
  */
 struct repair_index_options {
     bool read_all_packs; /* trust no index file: ask every pack */
+    bool read_data;      /* read every pack in full: those that hold damage leave the index */
     bool dry_run;
 };
 
@@ -23,7 +24,8 @@ struct repair_index_result {
     uint64_t packs, packs_kept;    /* packs on the store; those whose index entries are right */
     uint64_t packs_added;          /* read, and taken into the index */
     uint64_t packs_missing;        /* were named by the index, and are not there */
-    uint64_t packs_damaged;        /* cannot be read, and are in no index now; still on the store */
+    uint64_t packs_damaged;        /* cannot be read (read_data: or hold damage), and are in no index now; still on the
+                                      store */
     uint64_t index_unread;         /* of index_broken: the store failed again and again; for all we know they are
                                       whole, and they stay */
     uint64_t blobs_salvaged;       /* of those, by what the index said of them: copied into new packs */
@@ -40,8 +42,9 @@ struct repair_reporter {
 
 /* r: open. lock: an exclusive one (NULL only in tests). Entries of packs that are there with the size that they add up
  * to are taken from the index files as they are; other packs are asked for their headers. Of a pack that has none, what
- * the index files describe and what still proves good is copied into new packs. New index files are durable before
- * wrong ones are removed; packs are never touched. r->index is not loaded afterwards. */
+ * the index files describe and what still proves good is copied into new packs; with read_data also of a pack of which
+ * anything is damaged, so that the index knows nothing that cannot be read, and a backup stores it anew. New index
+ * files are durable before wrong ones are removed; packs are never touched. r->index is not loaded afterwards. */
 int repair_index_run(struct repo *r, struct lock *lock, const struct repair_index_options *options,
                      const struct repair_reporter *reporter, struct engine_progress *progress,
                      struct repair_index_result *out, struct err *err);

@@ -19,10 +19,11 @@
 #include "repo/writer.h"
 
 enum pack_state {
-    STATE_UNKNOWN,   /* no index file describes it rightly, or none is trusted */
-    STATE_INDEXED,   /* a file does, and stays or will be carried over */
-    STATE_ADDED,     /* its header was read */
-    STATE_UNREADABLE /* its header cannot be read */
+    STATE_UNKNOWN,    /* no index file describes it rightly, or none is trusted */
+    STATE_INDEXED,    /* a file does, and stays or will be carried over */
+    STATE_ADDED,      /* its header was read */
+    STATE_UNREADABLE, /* its header cannot be read */
+    STATE_DAMAGED     /* read_data: something in it is damaged, the rest goes into new packs */
 };
 
 struct index_state {
@@ -39,7 +40,7 @@ struct repair {
     struct repair_index_result *result;
     struct stored_files packs, files;
     enum pack_state *packs_state; /* one a pack */
-    bool *carried;                /* one a pack */
+    bool *carried, *proved;       /* one a pack */
     struct index_state *files_state;
     struct id_map missing;
     struct codec **codecs;
@@ -171,8 +172,149 @@ static int list_all(struct repair *r, struct err *err)
     r->result->packs = r->packs.count;
     r->packs_state = mem_zalloc((r->packs.count + 1) * sizeof *r->packs_state);
     r->carried = mem_zalloc((r->packs.count + 1) * sizeof *r->carried);
+    r->proved = mem_zalloc((r->packs.count + 1) * sizeof *r->proved);
     r->files_state = mem_zalloc((r->files.count + 1) * sizeof *r->files_state);
     r->ask = mem_array(NULL, r->packs.count + 1, sizeof *r->ask);
+    return 0;
+}
+
+/*
+ * Reading what is in packs.
+ */
+
+struct blob_bufs {
+    struct buf stored, scratch, plain;
+};
+
+static void blob_bufs_init(struct blob_bufs *b)
+{
+    buf_init(&b->stored, SIZE_MAX / 2);
+    buf_init(&b->scratch, SIZE_MAX / 2);
+    buf_init(&b->plain, REPO_BLOB_MAX_BYTES);
+}
+
+static void blob_bufs_release(struct blob_bufs *b)
+{
+    buf_release(&b->stored);
+    buf_release(&b->scratch);
+    buf_release(&b->plain);
+}
+
+/* Leaves the blob as it is stored in bufs->stored. */
+static bool read_blob(struct repair *r, struct codec *codec, const struct stored_file *pack,
+                      const struct pack_blob *blob, struct blob_bufs *bufs)
+{
+    const struct blob_place place = {.id = blob->id,
+                                     .pack_id = pack->id,
+                                     .type = blob->type,
+                                     .offset = blob->offset,
+                                     .length = blob->length,
+                                     .raw_length = blob->raw_length};
+    char hex[ID_HEX_BYTES];
+    if (blob->offset > pack->bytes || blob->length > pack->bytes - blob->offset)
+        return false;
+    buf_clear(&bufs->stored);
+    buf_clear(&bufs->scratch);
+    unsigned char *to = buf_reserve(&bufs->stored, blob->length);
+    struct err why = {0};
+    for (unsigned attempt = 0;
+         store_read(r->repo->store, STORE_PACK, id_to_hex(&pack->id, hex), blob->offset, to, blob->length, &why) != 0;
+         attempt++)
+        if (!try_again(attempt, &why))
+            return false;
+    buf_append(&bufs->scratch, to, blob->length); /* opening destroys what it opens */
+    return repo_open_blob(codec, &place, bufs->scratch.data, &bufs->plain, NULL) == 0;
+}
+
+static bool blobs_are_good(struct repair *r, struct codec *codec, const struct stored_file *pack,
+                           const struct pack_blob *blobs, size_t count)
+{
+    struct blob_bufs bufs;
+    bool good = true;
+    blob_bufs_init(&bufs);
+    for (size_t i = 0; i < count && good; i++)
+        good = read_blob(r, codec, pack, &blobs[i], &bufs);
+    blob_bufs_release(&bufs);
+    return good;
+}
+
+/* A pack that is damaged may still hold good blobs. They go into new packs, and the old one is in no index then. */
+static int salvage_pack(struct repair *r, struct codec *codec, const struct stored_file *pack,
+                        const struct pack_blob *blobs, size_t count, struct err *err)
+{
+    struct blob_bufs bufs;
+    char hex[ID_HEX_BYTES];
+    uint64_t good = 0;
+    int rc = 0;
+    blob_bufs_init(&bufs);
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        if (!read_blob(r, codec, pack, &blobs[i], &bufs))
+            continue;
+        good++;
+        rc = r->writer != NULL ? writer_sealed(r->writer, &blobs[i], bufs.stored.data, err) : 0;
+    }
+    finding(r, "pack %s: %llu of %zu blobs are good", id_to_hex(&pack->id, hex), (unsigned long long)good, count);
+    r->result->blobs_salvaged += good;
+    blob_bufs_release(&bufs);
+    return rc;
+}
+
+/*
+ * read_data: packs that are indexed rightly, but hold damage.
+ */
+
+static bool pack_is_whole(struct repair *r, const struct stored_file *pack, const struct pack_blob *blobs, size_t count)
+{
+    struct pack_blob *described = NULL;
+    size_t described_count = 0;
+    struct err why = {0};
+    bool header = false;
+    for (unsigned attempt = 0; !header; attempt++) {
+        header = repo_load_pack_header(r->repo, r->codecs[0], &pack->id, pack->bytes, &described, &described_count,
+                                       &why) == 0;
+        if (!header && !try_again(attempt, &why))
+            break;
+    }
+    free(described);
+    return header && blobs_are_good(r, r->codecs[0], pack, blobs, count);
+}
+
+static int prove_pack(void *ctx, const struct id *pack_id, const struct pack_blob *blobs, size_t count, struct err *err)
+{
+    const struct file_scan *s = ctx;
+    struct repair *r = s->repair;
+    const struct stored_file *file = stored_files_find(&r->packs, pack_id);
+    if (file == NULL || file->bytes != pack_expected_bytes(blobs, count))
+        return 0;
+    size_t pack = (size_t)(file - r->packs.items);
+    if (!r->proved[pack] && r->packs_state[pack] == STATE_INDEXED) {
+        bool whole = pack_is_whole(r, file, blobs, count);
+        /* An interruption ends reading early: that says nothing of the pack. */
+        if (engine_check_stop(r->lock, err) != 0)
+            return -1;
+        r->proved[pack] = true;
+        if (!whole) {
+            r->packs_state[pack] = STATE_DAMAGED;
+            r->result->packs_damaged++;
+        }
+        engine_progress_add(r->progress, 1, file->bytes);
+    }
+    if (r->packs_state[pack] == STATE_DAMAGED)
+        r->files_state[s->file].wrong = true;
+    return 0;
+}
+
+static int prove_packs(struct repair *r, struct err *err)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < r->packs.count; i++)
+        bytes += r->packs.items[i].bytes;
+    engine_progress_stage(r->progress, "reading packs", r->packs.count, bytes);
+    for (size_t i = 0; i < r->files.count; i++) {
+        struct file_scan scan = {.repair = r, .file = i};
+        if (!r->files_state[i].broken && decode_file(r, i, prove_pack, &scan, err) != 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -194,9 +336,18 @@ static int ask_pack(void *ctx, unsigned worker, size_t item, struct err *err)
         if (!read && !try_again(attempt, &why))
             break;
     }
-    r->packs_state[r->ask[item]] = read ? STATE_ADDED : STATE_UNREADABLE;
+    bool damaged = read && r->options->read_data && !blobs_are_good(r, r->codecs[worker], pack, blobs, count);
+    if (engine_check_stop(r->lock, err) != 0) {
+        free(blobs);
+        return -1;
+    }
+    r->packs_state[r->ask[item]] = damaged ? STATE_DAMAGED : read ? STATE_ADDED : STATE_UNREADABLE;
+    r->carried[r->ask[item]] = damaged;
     pthread_mutex_lock(&r->mutex);
-    if (read) {
+    if (damaged) {
+        r->result->packs_damaged++;
+        rc = salvage_pack(r, r->codecs[worker], pack, blobs, count, err);
+    } else if (read) {
         r->result->packs_added++;
         if (r->writer != NULL)
             rc = writer_index_pack(r->writer, &pack->id, blobs, count, err);
@@ -215,7 +366,7 @@ static int ask_packs(struct repair *r, struct err *err)
     for (size_t i = 0; i < r->packs.count; i++)
         if (r->packs_state[i] == STATE_UNKNOWN)
             r->ask[r->ask_count++] = i;
-        else
+        else if (r->packs_state[i] == STATE_INDEXED)
             r->result->packs_kept++;
     engine_progress_stage(r->progress, "reading pack headers", r->ask_count, 0);
     return parallel_run(r->threads, r->ask_count, r->lock, ask_pack, r, err);
@@ -231,57 +382,6 @@ static bool must_go(const struct repair *r, size_t file)
     return !s->unread && (r->options->read_all_packs || s->broken || s->wrong);
 }
 
-static bool read_blob(struct repair *r, const struct stored_file *pack, const struct pack_blob *blob,
-                      struct buf *stored, struct buf *scratch, struct buf *plain)
-{
-    const struct blob_place place = {.id = blob->id,
-                                     .pack_id = pack->id,
-                                     .type = blob->type,
-                                     .offset = blob->offset,
-                                     .length = blob->length,
-                                     .raw_length = blob->raw_length};
-    char hex[ID_HEX_BYTES];
-    if (blob->offset > pack->bytes || blob->length > pack->bytes - blob->offset)
-        return false;
-    buf_clear(stored);
-    buf_clear(scratch);
-    unsigned char *to = buf_reserve(stored, blob->length);
-    struct err why = {0};
-    for (unsigned attempt = 0;
-         store_read(r->repo->store, STORE_PACK, id_to_hex(&pack->id, hex), blob->offset, to, blob->length, &why) != 0;
-         attempt++)
-        if (!try_again(attempt, &why))
-            return false;
-    buf_append(scratch, to, blob->length); /* opening destroys what it opens */
-    return repo_open_blob(r->codecs[0], &place, scratch->data, plain, NULL) == 0;
-}
-
-/* A pack that was cut short or overwritten may still hold good blobs. They go into new packs, and the old one is in no
- * index then. */
-static int salvage_pack(struct repair *r, const struct stored_file *pack, const struct pack_blob *blobs, size_t count,
-                        struct err *err)
-{
-    struct buf stored, scratch, plain;
-    char hex[ID_HEX_BYTES];
-    uint64_t good = 0;
-    int rc = 0;
-    buf_init(&stored, SIZE_MAX / 2);
-    buf_init(&scratch, SIZE_MAX / 2);
-    buf_init(&plain, REPO_BLOB_MAX_BYTES);
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        if (!read_blob(r, pack, &blobs[i], &stored, &scratch, &plain))
-            continue;
-        good++;
-        rc = r->writer != NULL ? writer_sealed(r->writer, &blobs[i], stored.data, err) : 0;
-    }
-    finding(r, "pack %s: %llu of %zu blobs are good", id_to_hex(&pack->id, hex), (unsigned long long)good, count);
-    r->result->blobs_salvaged += good;
-    buf_release(&stored);
-    buf_release(&scratch);
-    buf_release(&plain);
-    return rc;
-}
-
 /* What a file that must go says rightly, and nothing else says, is carried over. That includes packs whose own headers
  * turned out to be unreadable although the file describes them rightly: their blobs may well be whole. */
 static int carry_pack(void *ctx, const struct id *pack_id, const struct pack_blob *blobs, size_t count, struct err *err)
@@ -292,12 +392,12 @@ static int carry_pack(void *ctx, const struct id *pack_id, const struct pack_blo
     size_t pack = file != NULL ? (size_t)(file - r->packs.items) : 0;
     if (file == NULL || r->carried[pack] || r->packs_state[pack] == STATE_ADDED)
         return 0;
-    bool right = file->bytes == pack_expected_bytes(blobs, count);
-    if (!right && r->packs_state[pack] == STATE_INDEXED)
+    bool right = file->bytes == pack_expected_bytes(blobs, count), damaged = r->packs_state[pack] == STATE_DAMAGED;
+    if (!right && (damaged || r->packs_state[pack] == STATE_INDEXED))
         return 0; /* another file describes it rightly */
     r->carried[pack] = true;
-    if (!right)
-        return salvage_pack(r, file, blobs, count, err);
+    if (!right || damaged)
+        return salvage_pack(r, r->codecs[0], file, blobs, count, err);
     if (r->packs_state[pack] == STATE_UNREADABLE) {
         r->result->packs_damaged--;
         r->result->packs_header_damaged++;
@@ -353,6 +453,7 @@ static void release(struct repair *r)
     id_map_release(&r->missing);
     free(r->packs_state);
     free(r->carried);
+    free(r->proved);
     free(r->files_state);
     free(r->ask);
     pthread_mutex_destroy(&r->mutex);
@@ -387,6 +488,8 @@ int repair_index_run(struct repo *repo, struct lock *lock, const struct repair_i
         rc = list_all(&r, err);
     if (rc == 0)
         rc = scan_files(&r, err);
+    if (rc == 0 && options->read_data)
+        rc = prove_packs(&r, err);
     if (rc == 0)
         rc = ask_packs(&r, err);
     if (rc == 0)

@@ -183,6 +183,28 @@ def test_a_new_backup_heals_what_it_still_has(box):
     box.claw("check", "--read-data")
 
 
+def test_data_that_is_damaged_comes_back_once_it_has_left_the_index(box):
+    s = copy(box)
+    for name in ("steady", "trees of late"):
+        interop.flip(os.path.join(box.repo, s.packs[name]))
+    box.claw("repair", "index")
+    CLAWBACK.backup(box, s.source, "--force")
+    told = box.claw("check", "--read-data", rc=1)  # the index has it, so no backup stores it again
+    check("repair index --read-data" in told.out, "the way out is not told", told)
+    before = fingerprint(box.repo)
+    box.claw("repair", "index", "--read-data", "--dry-run", rc=1)
+    equal(fingerprint(box.repo), before, "the repository after a dry run")
+    box.claw("repair", "index", "--read-data", rc=1)
+    check(not touched(s, (0, "early"), (2, "late")) & damages(box.claw("check", "--json", rc=1)), "what was whole is touched")
+    CLAWBACK.backup(box, s.source)
+    box.claw("check")
+    box.claw("prune")
+    box.claw("check", "--read-data")
+    for i in (1, 2):  # snapshots of before the damage, too
+        name = os.path.join(s.source, "steady")
+        check(box.claw("dump", s.ids[i], name).out_bytes == open(name, "rb").read(), "'steady' of snapshot %d" % i)
+
+
 def test_prune_does_not_make_damage_worse(box):
     s = copy(box)
     interop.flip(os.path.join(box.repo, s.packs["steady"]))

@@ -13,20 +13,24 @@ static void count_finding(void *ctx, const char *message)
     ++*(unsigned *)ctx;
 }
 
-static struct repair_index_result repair_index(struct fixture *f, bool read_all, bool dry_run)
+static struct repair_index_result repair_index_as(struct fixture *f, const struct repair_index_options *options)
 {
     struct err err;
     struct repair_index_result r;
     unsigned findings = 0;
-    const struct repair_index_options options = {.read_all_packs = read_all, .dry_run = dry_run};
     const struct repair_reporter reporter = {.ctx = &findings, .finding = count_finding};
     index_free(f->repo->index);
     f->repo->index = NULL;
-    fixture_ok(repair_index_run(f->repo, NULL, &options, &reporter, NULL, &r, &err), &err);
+    fixture_ok(repair_index_run(f->repo, NULL, options, &reporter, NULL, &r, &err), &err);
     assert_null(f->repo->index);
     if (r.packs_missing + r.packs_damaged + r.index_broken > 0)
         assert_true(findings > 0);
     return r;
+}
+
+static struct repair_index_result repair_index(struct fixture *f, bool read_all, bool dry_run)
+{
+    return repair_index_as(f, &(struct repair_index_options){.read_all_packs = read_all, .dry_run = dry_run});
 }
 
 /*
@@ -140,6 +144,46 @@ static void test_repair_index__keeps_what_it_knows_of_a_pack_with_a_damaged_head
     fixture_free(f);
 }
 
+/* Whether index files describe the pack or it is asked itself: what is damaged leaves, all else is known afterwards. */
+static void test_repair_index__takes_damaged_data_out_of_the_index(void **state)
+{
+    (void)state;
+    for (unsigned read_all = 0; read_all < 2; read_all++) {
+        struct fixture *f = fixture_new(2);
+        add_snapshot(f, 0, FIRST, 2);
+        struct blob_place last = find_blob(f, &FIRST[1], 2);
+        flip_byte(f, STORE_PACK, &last.pack_id, last.offset + 3);
+        struct repair_index_options options = {.read_all_packs = read_all == 1, .read_data = true, .dry_run = true};
+        assert_int_equal(repair_index_as(f, &options).packs_damaged, 1);
+        assert_int_equal(count_files(f, STORE_PACK), 2);
+        options.dry_run = false;
+        struct repair_index_result r = repair_index_as(f, &options);
+        assert_int_equal(r.packs_damaged, 1);
+        assert_int_equal(r.packs_kept + r.packs_added, 1);
+        assert_int_equal(r.blobs_salvaged, 5);
+        struct check_result checked = run_check(f, true, false, &found);
+        assert_int_equal(checked.errors, 1);
+        assert_int_equal(found.kinds[CHECK_BLOB_MISSING], 1);
+        assert_string_equal(found.all_paths, "/dir/b\n");
+        assert_int_equal(checked.unused_packs, 1);
+        fixture_free(f);
+    }
+}
+
+static void test_repair_index__takes_a_pack_with_a_damaged_header_out_of_the_index(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    add_snapshot(f, 0, FIRST, 2);
+    struct blob_place last = find_blob(f, &FIRST[1], 2);
+    flip_byte(f, STORE_PACK, &last.pack_id, last.offset + last.length + 3);
+    struct repair_index_result r = repair_index_as(f, &(struct repair_index_options){.read_data = true});
+    assert_int_equal(r.packs_damaged, 1);
+    assert_int_equal(r.blobs_salvaged, 6);
+    assert_int_equal(run_check(f, true, false, &found).errors, 0);
+    fixture_free(f);
+}
+
 static void test_repair_index__failing_anywhere_loses_nothing(void **state)
 {
     (void)state;
@@ -176,11 +220,11 @@ static void test_repair_index__one_failed_read_drops_no_pack(void **state)
     struct fixture *f = fixture_new(2);
     add_snapshot(f, 0, FIRST, 2);
     add_snapshot(f, 1, SECOND, 2);
-    for (unsigned read_all = 0; read_all < 2; read_all++) {
+    for (unsigned how = 0; how < 4; how++) {
         for (unsigned long call = 1, calls = call; call <= calls; call++) {
             struct err err;
             struct repair_index_result r;
-            const struct repair_index_options options = {.read_all_packs = read_all == 1};
+            const struct repair_index_options options = {.read_all_packs = (how & 1) != 0, .read_data = (how & 2) != 0};
             struct copy c = begin_copy(f);
             begin_fault(f, STORE_FAULT_ONCE, call);
             int rc = repair_index_run(f->repo, NULL, &options, NULL, NULL, &r, &err);
@@ -476,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_repair_index__takes_out_packs_that_are_gone),
         cmocka_unit_test(test_repair_index__salvages_the_good_blobs_of_a_cut_pack),
         cmocka_unit_test(test_repair_index__keeps_what_it_knows_of_a_pack_with_a_damaged_header),
+        cmocka_unit_test(test_repair_index__takes_damaged_data_out_of_the_index),
+        cmocka_unit_test(test_repair_index__takes_a_pack_with_a_damaged_header_out_of_the_index),
         cmocka_unit_test(test_repair_index__failing_anywhere_loses_nothing),
         cmocka_unit_test(test_repair_index__one_failed_read_drops_no_pack),
         cmocka_unit_test(test_repair_index__an_index_file_that_cannot_be_read_now_stays),
