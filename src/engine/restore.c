@@ -142,10 +142,10 @@ static int visit_entry(void *ctx, struct walk_dir *dir, const struct node *n, co
     if (d->failed || (dir->depth == 0 && r->only != NULL && strcmp(n->name, r->only) != 0))
         return WALK_PRUNE;
     bool selected = restore_selects(r, path);
-    if (selected && r->counted != NULL) {
+    if (selected)
         r->seen_files++;
+    if (selected && r->counted != NULL)
         r->seen_bytes += restore_bytes_of(r, r->counted, n);
-    }
     if (n->type == NODE_DIR) {
         r->entry_selected = selected;
         return selected || restore_may_select_below(r, path) ? WALK_GO : WALK_PRUNE;
@@ -236,11 +236,13 @@ static int make_workers(struct restore *r, struct err *err)
     return 0;
 }
 
-/* The walk is over: now it is known how much there is to do. */
+/* The walk is over: now it is known how much there is to do. A snapshot's summary, which serves until then, does not
+ * count symlinks and other special entries. */
 static void set_totals(struct restore *r)
 {
     atomic_store(&r->progress->total_files, r->seen_files);
-    atomic_store(&r->progress->total_bytes, r->seen_bytes);
+    if (r->counted != NULL)
+        atomic_store(&r->progress->total_bytes, r->seen_bytes);
 }
 
 /* One walk over everything that is selected: restoring it, or only looking at what is there. */
@@ -263,7 +265,7 @@ static int run_phase(struct restore *r, enum restore_mode mode, const char *stag
         result = walk_run(r->repo, &r->root, walk_prefetch_threads(r->repo), &visitor, err);
         if (result < 0)
             atomic_store(&r->stopped, true);
-        else if (r->counted != NULL)
+        else if (mode != MODE_VERIFY)
             set_totals(r);
         flush_batch(r);
         pool_free(r->pool);

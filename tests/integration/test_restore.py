@@ -266,6 +266,18 @@ def test_the_totals_of_a_part(box):
     equal(dry["total_bytes"], summary["total_bytes"], "totals of a dry run")
 
 
+def test_the_totals_of_everything(box):
+    fresh_repository(box)
+    box.write("source/file", "file")
+    for name in ("link", "other link"):
+        os.symlink("file", box.path("source", name))
+    CLAWBACK.backup(box, box.path("source"))
+    args = ("restore", "latest", "--target", box.path("out"), "--json")
+    for done in "files_restored", "files_skipped":
+        summary = box.claw(*args).summary()
+        equal((summary["total_files"], summary["total_bytes"]), (summary[done], 4), "totals")
+
+
 def test_a_dry_run_changes_nothing(box):
     said = restore(box, plain(), "--dry-run")
     check(not os.path.exists(box.path("out")), "the target was made", said)
