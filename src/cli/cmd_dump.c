@@ -42,16 +42,29 @@ static const struct option OPTIONS[] = {
 /* Where it goes: small pieces are collected. */
 struct output {
     int fd;
-    char *temporary; /* renamed to the target at the end; NULL: written directly */
+    const char *target; /* NULL: standard output */
+    char *temporary;    /* renamed to the target at the end; NULL: written directly */
     unsigned char *buffer;
     size_t used;
 };
+
+/* A disk that is full here is not the repository's: nothing that is stored would make room. */
+static int write_error(const struct output *o, struct err *err)
+{
+    if (o->target != NULL)
+        err_errno(err, errno, "cannot write '%s'", o->target);
+    else
+        err_errno(err, errno, "cannot write the output");
+    if (err->code == ERR_NO_SPACE)
+        err_advise(err, "make room there, or write to another place");
+    return -1;
+}
 
 static int flush_output(struct output *o, struct err *err)
 {
     size_t len = o->used;
     o->used = 0;
-    return os_write_full(o->fd, o->buffer, len) < 0 ? err_errno(err, errno, "cannot write") : 0;
+    return os_write_full(o->fd, o->buffer, len) < 0 ? write_error(o, err) : 0;
 }
 
 static int write_output(void *ctx, const void *p, size_t len, struct err *err)
@@ -60,16 +73,17 @@ static int write_output(void *ctx, const void *p, size_t len, struct err *err)
     if (o->used + len > BUFFER_BYTES && flush_output(o, err) < 0)
         return -1;
     if (len >= BUFFER_BYTES)
-        return os_write_full(o->fd, p, len) < 0 ? err_errno(err, errno, "cannot write") : 0;
+        return os_write_full(o->fd, p, len) < 0 ? write_error(o, err) : 0;
     memcpy(o->buffer + o->used, p, len);
     o->used += len;
     return 0;
 }
 
 /* A regular or new file is written beside its final name; anything else (a pipe, a device) as it is. */
-static int open_target(struct output *o, const char *target, struct err *err)
+static int open_target(struct output *o, struct err *err)
 {
     struct stat st;
+    const char *target = o->target;
     if (stat(target, &st) == 0 && !S_ISREG(st.st_mode)) {
         o->fd = open(target, O_WRONLY | O_CLOEXEC);
     } else {
@@ -80,17 +94,17 @@ static int open_target(struct output *o, const char *target, struct err *err)
         return 0;
     free(o->temporary);
     o->temporary = NULL;
-    return err_errno(err, errno, "cannot write '%s'", target);
+    return write_error(o, err);
 }
 
-static int close_target(struct output *o, const char *target, int rc, struct err *err)
+static int close_target(struct output *o, int rc, struct err *err)
 {
     if (o->fd != STDOUT_FILENO && close(o->fd) < 0 && rc == 0)
-        rc = err_errno(err, errno, "cannot write '%s'", target);
+        rc = write_error(o, err);
     if (o->temporary == NULL)
         return rc;
-    if (rc == 0 && rename(o->temporary, target) < 0)
-        rc = err_errno(err, errno, "cannot write '%s'", target);
+    if (rc == 0 && rename(o->temporary, o->target) < 0)
+        rc = write_error(o, err);
     if (rc < 0)
         unlink(o->temporary);
     free(o->temporary);
@@ -114,8 +128,8 @@ static int write_dump(struct cli *cli, struct repo *repo, const struct dump_args
         return -1;
     if (archive && args->target == NULL && isatty(STDOUT_FILENO) == 1)
         return err_set(err, ERR_USAGE, "an archive is not written to a terminal: redirect the output, or use --target");
-    struct output o = {.fd = STDOUT_FILENO, .buffer = mem_alloc(BUFFER_BYTES)};
-    int rc = args->target != NULL ? open_target(&o, args->target, err) : 0;
+    struct output o = {.fd = STDOUT_FILENO, .target = args->target, .buffer = mem_alloc(BUFFER_BYTES)};
+    int rc = args->target != NULL ? open_target(&o, err) : 0;
     if (rc == 0) {
         struct dump_progress progress = {0};
         struct cli_progress *line = isatty(STDOUT_FILENO) == 1 ? NULL : cli_progress_start(cli, draw, &progress);
@@ -123,7 +137,7 @@ static int write_dump(struct cli *cli, struct repo *repo, const struct dump_args
         if (rc == 0)
             rc = flush_output(&o, err);
         cli_progress_stop(line);
-        rc = close_target(&o, args->target, rc, err);
+        rc = close_target(&o, rc, err);
         if (atomic_load(&progress.left_out) > 0)
             cli_warn(cli, "%llu sockets were left out: an archive cannot hold them",
                      (unsigned long long)atomic_load(&progress.left_out));
