@@ -130,7 +130,9 @@ static int add_agent_home(struct cli *cli, const struct backup_args *args, struc
         strlist_copy(&out->paths, &home.outside);
         out->fine_cut = filter_new();
         agent_home_growing(&home, out->fine_cut);
-        if (!args->no_agent_excludes)
+        if (args->no_agent_excludes)
+            agent_home_secrets(&out->excludes);
+        else
             agent_home_excludes(&home, &out->excludes);
     }
     agent_home_release(&home);
@@ -210,6 +212,8 @@ int backup_sources_gather(struct cli *cli, const struct backup_args *args, const
         out->base = base_of(&out->paths, argc, argv);
     if (rc == 0)
         rc = add_lists(cli, args, &out->paths, err);
+    if (rc == 0 && args->no_agent_excludes && (argc > 0 || list_count > 0))
+        rc = err_set(err, ERR_USAGE, "--no-agent-excludes is for the agent home, which is backed up without paths");
     if (rc == 0 && argc == 0 && list_count == 0)
         rc = add_agent_home(cli, args, out, err);
     if (rc == 0 && out->paths.count == 0)

@@ -201,6 +201,11 @@ const char *agent_exclude_why(const char *pattern)
     return NULL;
 }
 
+void agent_home_secrets(struct strlist *out)
+{
+    strlist_add(out, SSH);
+}
+
 void agent_home_excludes(const struct agent_home *h, struct strlist *out)
 {
     for (const struct agent_exclude *e = AGENT_EXCLUDES; e->pattern != NULL; e++)
