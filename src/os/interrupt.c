@@ -1,16 +1,25 @@
 #include "os/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <unistd.h>
+#include "os/clock.h"
+
+/* timeout(1) sends its signal to the process and then to its group, so that it comes twice although it is meant once.
+ */
+static const uint64_t TOGETHER_NS = 250000000;
 
 static volatile sig_atomic_t interrupted;
+static _Atomic uint64_t first_ns; /* when the first signal came; 0: none did */
 
 static void on_signal(int number)
 {
-    if (interrupted)
-        _exit(128 + number);
+    uint64_t now = os_monotonic_ns(), first = 0;
     interrupted = 1;
+    if (!atomic_compare_exchange_strong(&first_ns, &first, now) && now > first + TOGETHER_NS)
+        _exit(128 + number);
 }
 
 /* Programs that share a repository with us, restic among them, probe whether the holder of a lock is alive by sending

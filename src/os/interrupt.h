@@ -2,7 +2,8 @@
 #pragma once
 #include <stdbool.h>
 #include "base/err.h"
-/* Installs the handlers; the second signal ends the process at once. SIGPIPE is ignored. */
+/* Installs the handlers; a second signal, a quarter of a second after the first or later, ends the process at once.
+ * SIGPIPE is ignored. */
 void os_interrupt_install(void);
 bool os_interrupted(void);
 /* -1 with ERR_INTERRUPTED when a signal came, else 0. */

@@ -509,6 +509,27 @@ static void test_process__interrupt_stops_the_wait(void **state)
     assert_int_equal(status, 0);
 }
 
+static void test_interrupt__ends_the_process_when_it_comes_again_later(void **state)
+{
+    (void)state;
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        os_interrupt_install();
+        raise(SIGTERM);
+        raise(SIGTERM); /* the same, as timeout(1) sends it */
+        if (!os_interrupted())
+            _exit(1);
+        os_sleep_ms(300);
+        raise(SIGTERM);
+        _exit(2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
+}
+
 static int ignore_sigpipe(void **state)
 {
     (void)state;
@@ -547,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_process__statuses_are_known_even_if_children_were_ignored),
         cmocka_unit_test(test_process__lost_status_is_a_failure),
         cmocka_unit_test(test_process__interrupt_stops_the_wait),
+        cmocka_unit_test(test_interrupt__ends_the_process_when_it_comes_again_later),
     };
     return cmocka_run_group_tests(tests, ignore_sigpipe, NULL);
 }
