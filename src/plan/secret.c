@@ -53,6 +53,15 @@ static int take_trimmed(struct buf *text, const char *what, char **out, struct e
     return 0;
 }
 
+/* Editors on Windows put it there, and restic does not count it in either. */
+static void drop_byte_order_mark(struct buf *text)
+{
+    if (text->len < 3 || memcmp(text->data, "\xEF\xBB\xBF", 3) != 0)
+        return;
+    text->len -= 3;
+    memmove(text->data, text->data + 3, text->len);
+}
+
 int secret_from_file(const char *path, char **out, struct err *err)
 {
     struct buf text;
@@ -61,8 +70,10 @@ int secret_from_file(const char *path, char **out, struct err *err)
     snprintf(what, sizeof what, "file '%s'", path);
     buffer_init(&text);
     int rc = os_read_file(path, &text, err);
-    if (rc == 0)
+    if (rc == 0) {
+        drop_byte_order_mark(&text);
         rc = take_trimmed(&text, what, out, err);
+    }
     wipe_and_release(&text);
     return rc;
 }

@@ -66,6 +66,9 @@ static void test_secret__a_file_without_the_blanks_around_it(void **state)
     char *path = write_secret("a", " hush now\r\n\n", 12, 0600);
     expect(of_file(path), "hush now");
     free(path);
+    path = write_secret("marked", "\xEF\xBB\xBFhush\r\n", 9, 0600);
+    expect(of_file(path), "hush");
+    free(path);
 }
 
 static void test_secret__a_file_must_hold_one_line(void **state)
