@@ -235,7 +235,7 @@ static void fill_summary(struct run *r)
 static int save_snapshot(struct run *r, struct err *err)
 {
     atomic_store(&r->progress->stage, "finishing");
-    if (writer_flush(r->writer, err) != 0 || confirm_lock(r, err) != 0 || lock_check(r->lock, err) != 0 ||
+    if (writer_flush(r->writer, err) != 0 || confirm_lock(r, err) != 0 || lock_prove(r->lock, err) != 0 ||
         os_check_interrupt(err) != 0)
         return -1;
     struct codec *codec = codec_new(r->repo, err);

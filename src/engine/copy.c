@@ -236,6 +236,8 @@ static int is_complete(struct copy *c, const struct id *tree, bool *out, struct 
 /* Stores the snapshot and gives it back as it was. */
 static int save_copy(struct copy *c, struct codec *codec, struct snapshot *s, struct id *id_out, struct err *err)
 {
+    if (lock_prove(c->target_lock, err) != 0)
+        return -1;
     struct id source_id = s->id;
     bool had_parent = s->has_parent, had_original = s->has_original;
     s->has_parent = false; /* it may not be there; a copy is no first of its kind either way */

@@ -32,6 +32,7 @@ struct lock {
     uint64_t begun_ns;
     struct id id;
     _Atomic uint64_t refreshed_ns;
+    _Atomic bool gone; /* its file is, and not by us */
     pthread_t refresher;
     bool refreshing;
     pthread_mutex_t mutex;
@@ -194,10 +195,24 @@ static int try_confirm(struct lock *l, struct err *err)
     return -1;
 }
 
+/* A store that does not answer says nothing about it. */
+static bool is_gone(const struct lock *l)
+{
+    char hex[ID_HEX_BYTES];
+    uint64_t bytes;
+    struct err why = {0};
+    return store_size(l->repo->store, STORE_LOCK, id_to_hex(&l->id, hex), &bytes, &why) != 0 &&
+           why.code == ERR_NOT_FOUND;
+}
+
 static void refresh(struct lock *l)
 {
     struct id next, old = l->id;
     uint64_t now = os_monotonic_ns();
+    if (is_gone(l)) { /* a new one would hide it */
+        atomic_store(&l->gone, true);
+        return;
+    }
     /* A failure is no drama until it lasts: lock_check() tells those who hold the lock. */
     if (write_lock(l, &next, NULL) != 0)
         return;
@@ -346,11 +361,28 @@ int lock_confirm(struct lock *l, struct err *err)
 
 int lock_check(struct lock *l, struct err *err)
 {
-    if (l == NULL || os_monotonic_ns() - atomic_load(&l->refreshed_ns) < LOST_MS * 1000000)
+    if (l == NULL)
+        return 0;
+    if (atomic_load(&l->gone))
+        return err_set(err, ERR_LOCKED,
+                       "somebody removed the lock on '%s' meanwhile, and perhaps data with it; run this again",
+                       l->repo->store->location);
+    if (os_monotonic_ns() - atomic_load(&l->refreshed_ns) < LOST_MS * 1000000)
         return 0;
     return err_set(err, ERR_LOCKED,
                    "the lock on '%s' could not be refreshed for more than 22 minutes and counts as lost",
                    l->repo->store->location);
+}
+
+int lock_prove(struct lock *l, struct err *err)
+{
+    if (l != NULL) {
+        pthread_mutex_lock(&l->mutex); /* the refresher removes no file before it has noted the next */
+        if (is_gone(l))
+            atomic_store(&l->gone, true);
+        pthread_mutex_unlock(&l->mutex);
+    }
+    return lock_check(l, err);
 }
 
 void lock_release(struct lock *l)

@@ -31,6 +31,9 @@ int lock_confirm(struct lock *l, struct err *err);
 /* -1 with ERR_LOCKED when the lock could not be refreshed for 22.5 minutes and must be taken for lost. Cheap: long work
  * asks often. */
 int lock_check(struct lock *l, struct err *err);
+/* The same, and looks whether its file is still there: it may be removed by hand, or, while this machine sleeps, as
+ * stale; then a prune may have removed what was stored under it. Asked before what relies on that is written. */
+int lock_prove(struct lock *l, struct err *err);
 void lock_release(struct lock *l); /* removes the file; NULL is nothing */
 
 int lock_read(struct repo *r, struct codec *c, const struct id *id, struct lock_info *out, struct err *err);

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ import interop  # noqa: E402
 import oddtree  # noqa: E402
 import treecmp  # noqa: E402
 from clawtest import (check, clawback_binary, equal, fingerprint, main, needs, needs_root, no_differences,  # noqa: E402
-                      once)
+                      once, wait_until)
 from interop import CLAWBACK, fresh_repository  # noqa: E402
 
 
@@ -213,6 +214,19 @@ def test_a_failing_command_is_never_a_snapshot(box):
         done = box.claw("backup", "--stdin-from-command", "--", *command, rc=1)
         check(word in done.err, "the message does not say '%s'" % word, done)
         equal(interop.snapshot_names(box), [], "snapshots after %s" % command)
+    box.claw("check", "--read-data")
+
+
+def test_there_is_no_snapshot_without_the_lock_that_kept_its_data(box):
+    fresh_repository(box)
+    child = box.start_claw("backup", "--stdin", stdin=subprocess.PIPE)
+    locks = os.path.join(box.repo, "locks")
+    wait_until(lambda: os.listdir(locks), "it takes a lock")
+    box.claw("unlock", "--remove-all")
+    _, err = child.communicate(b"too late", timeout=30)
+    equal(child.returncode, 11, "exit status\n%s" % err.decode())
+    check(b"removed the lock" in err, "the message", err.decode())
+    equal((os.listdir(locks), interop.snapshot_names(box)), ([], []), "locks and snapshots")
     box.claw("check", "--read-data")
 
 
