@@ -74,7 +74,8 @@ static size_t last_lines(const unsigned char *text, size_t len, size_t lines)
     return 0;
 }
 
-static int read_last_lines(int fd, size_t lines, const struct jsonl_limits *limits, struct buf *out)
+/* The end of the file, from the beginning of a line on. */
+static int read_end(int fd, const struct jsonl_limits *limits, struct buf *out)
 {
     struct stat st;
     size_t start = out->len;
@@ -88,7 +89,6 @@ static int read_last_lines(int fd, size_t lines, const struct jsonl_limits *limi
         return -1;
     const unsigned char *first = offset > 0 ? memchr(to, '\n', (size_t)n) : NULL;
     size_t skip = first != NULL ? (size_t)(first + 1 - to) : 0;
-    skip += last_lines(to + skip, (size_t)n - skip, lines);
     memmove(to, to + skip, (size_t)n - skip);
     out->len = start + (size_t)n - skip;
     return 0;
@@ -101,10 +101,18 @@ static void cut(int fd, const char *path, const struct jsonl_limits *limits)
     struct stat st;
     if (fstat(fd, &st) != 0 || st.st_size <= (off_t)limits->max_bytes)
         return;
-    struct buf text;
+    struct buf text, kept;
     buf_init(&text, limits->read_bytes + 2);
-    if (read_last_lines(fd, limits->kept_lines, limits, &text) == 0 && text.len < (size_t)st.st_size)
-        os_write_file_atomic(path, text.data, text.len, 0600, NULL);
+    buf_init(&kept, 2 * limits->read_bytes + 2);
+    if (read_end(fd, limits, &text) == 0) {
+        size_t gone = last_lines(text.data, text.len, limits->kept_lines);
+        if (gone > 0 && limits->keep != NULL)
+            limits->keep((const char *)text.data, gone, &kept);
+        buf_append(&kept, text.data + gone, text.len - gone);
+        if (kept.len < (size_t)st.st_size)
+            os_write_file_atomic(path, kept.data, kept.len, 0600, NULL);
+    }
+    buf_release(&kept);
     buf_release(&text);
 }
 
@@ -125,8 +133,15 @@ int jsonl_read_tail(const char *path, size_t lines, const struct jsonl_limits *l
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : err_errno(err, errno, "cannot open log '%s'", path);
-    if (read_last_lines(fd, lines, limits, out) != 0)
+    size_t start = out->len;
+    if (read_end(fd, limits, out) != 0) {
         rc = err_errno(err, errno, "cannot read log '%s'", path);
+    } else if (out->len > start) {
+        unsigned char *text = out->data + start;
+        size_t len = out->len - start, gone = last_lines(text, len, lines);
+        memmove(text, text + gone, len - gone);
+        out->len -= gone;
+    }
     close(fd);
     return rc;
 }

@@ -8,10 +8,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/* text[0, len) is about to be cut away, whole lines: appends to out those that must stay. */
+typedef void jsonl_keep(const char *text, size_t len, struct buf *out);
+
 struct jsonl_limits {
     size_t max_bytes;  /* a file that passes it … */
     size_t kept_lines; /* … is cut to so many lines */
     size_t read_bytes; /* of a file that somebody let grow only the last so many bytes are read */
+    jsonl_keep *keep;  /* what must outlive the cutting: goes before the kept lines. NULL: nothing */
 };
 
 /* `line` ends in a line break. One write(), under a lock of the file; it is on the disk afterwards. The directory must

@@ -10,8 +10,17 @@
 #include "os/file.h"
 
 enum { SPARE_BYTES = 64 << 10 };
-static const struct jsonl_limits LIMITS = {
-    .max_bytes = RECORD_FILE_MAX_BYTES, .kept_lines = RECORD_KEPT_LINES, .read_bytes = RECORD_READ_MAX_BYTES};
+
+/* Of runs whose end is to come, or stays. */
+static void keep_starts(const char *text, size_t cut, struct buf *out)
+{
+    record_add_unended(text, cut, cut, out);
+}
+
+static const struct jsonl_limits LIMITS = {.max_bytes = RECORD_FILE_MAX_BYTES,
+                                           .kept_lines = RECORD_KEPT_LINES,
+                                           .read_bytes = RECORD_READ_MAX_BYTES,
+                                           .keep = keep_starts};
 
 /* --- memory --- */
 

@@ -10,8 +10,9 @@
  * The daemon's jobs have the same lines with "by":"daemon" in them, in runs/JOB.jsonl.
  *
  * A line is appended by one write(), so that lines of several processes never mix. A file that passes 2 MB is cut to
- * its last 2,000 lines. Readers skip what is torn or foreign and say how much. Files are 0600, directories 0700.
- * Nothing here may be called from several threads for one tier at once; several processes may.
+ * its last 2,000 lines and, before them, the starts of runs that had not ended there. Readers skip what is torn or
+ * foreign and say how much. Files are 0600, directories 0700. Nothing here may be called from several threads for one
+ * tier at once; several processes may.
  */
 #pragma once
 #include <stdbool.h>
@@ -124,7 +125,8 @@ struct record_list {
     size_t damaged; /* lines among those read that are no records */
 };
 /* The last `max` records of a tier (at most RECORD_KEPT_LINES; and of a file that somebody let grow, those in its last
- * 4 MiB), started ones included. No file: 0 and an empty list. */
+ * 4 MiB), started ones included; and before them the start of a run that has not ended, however much came since. No
+ * file: 0 and an empty list. */
 int record_list_read(const char *state_dir, const char *tier, size_t max, struct record_list *out, struct err *err);
 /* The same of a job of the daemon's, whose log may be in the same file. */
 int record_list_read_job(const char *state_dir, const char *job, size_t max, struct record_list *out, struct err *err);

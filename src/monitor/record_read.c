@@ -44,7 +44,7 @@ int record_read_tail(int fd, struct buf *out)
 }
 
 /* Which lines are a job's, without decoding them all: within a JSON string the quotes would be escaped. */
-static bool is_job_line(const char *line, size_t len)
+bool record_is_job_line(const char *line, size_t len)
 {
     static const char MARK[] = "\"by\":\"daemon\"";
     return memmem(line, len, MARK, sizeof MARK - 1) != NULL;
@@ -58,7 +58,7 @@ static const char *last_of_kind(const char *text, size_t len, bool job, size_t m
         const char *start = end - 1;
         while (start > text && start[-1] != '\n')
             start--;
-        if (is_job_line(start, (size_t)(end - start)) == job) {
+        if (record_is_job_line(start, (size_t)(end - start)) == job) {
             from = start;
             found++;
         }
@@ -87,7 +87,7 @@ static void decode_lines(const char *from, const char *end, bool job, struct rec
     while (from < end) {
         const char *stop = memchr(from, '\n', (size_t)(end - from));
         size_t len = (size_t)((stop != NULL ? stop : end) - from);
-        if (is_job_line(from, len) == job)
+        if (record_is_job_line(from, len) == job)
             decode_line(from, len, job, out);
         from += len + 1;
     }
@@ -108,6 +108,23 @@ static int read_log(const char *state_dir, const char *name, struct buf *text, s
     return rc;
 }
 
+/* What is before `cut` goes, but for the starts of runs that have not ended in the text's first `len` bytes: these come
+ * first. */
+static void cut_front(struct buf *text, size_t cut, size_t len)
+{
+    struct buf starts;
+    if (cut == 0)
+        return;
+    buf_init(&starts, 2 * (RECORD_LINE_MAX_BYTES + 1));
+    record_add_unended((const char *)text->data, len, cut, &starts);
+    cut -= starts.len;
+    if (starts.len > 0)
+        memcpy(text->data + cut, starts.data, starts.len);
+    text->len -= cut;
+    memmove(text->data, text->data + cut, text->len);
+    buf_release(&starts);
+}
+
 static int read_kind(const char *state_dir, const char *name, bool job, size_t max, struct record_list *out,
                      struct err *err)
 {
@@ -117,8 +134,10 @@ static int read_kind(const char *state_dir, const char *name, bool job, size_t m
     int rc = read_log(state_dir, name, &text, err);
     const char *all = buf_cstr(&text);
     size_t records = max < RECORD_KEPT_LINES ? max : RECORD_KEPT_LINES;
-    if (rc == 0)
-        decode_lines(last_of_kind(all, text.len, job, records), all + text.len, job, out);
+    if (rc == 0) {
+        cut_front(&text, (size_t)(last_of_kind(all, text.len, job, records) - all), text.len);
+        decode_lines(all, all + text.len, job, out);
+    }
     buf_release(&text);
     return rc;
 }
@@ -138,8 +157,10 @@ int record_each_line(const char *state_dir, const char *name, record_line *each,
     struct buf text;
     buf_init(&text, RECORD_READ_MAX_BYTES + 2);
     int rc = read_log(state_dir, name, &text, err);
-    const char *all = buf_cstr(&text), *end = all + text.len;
-    for (const char *from = record_last_lines(all, text.len, RECORD_KEPT_LINES); rc == 0 && from < end;) {
+    const char *all = buf_cstr(&text);
+    size_t cut = (size_t)(record_last_lines(all, text.len, RECORD_KEPT_LINES) - all);
+    cut_front(&text, cut, cut);
+    for (const char *from = all, *end = all + text.len; rc == 0 && from < end;) {
         const char *stop = memchr(from, '\n', (size_t)(end - from));
         size_t len = (size_t)((stop != NULL ? stop : end) - from);
         struct record r;
@@ -183,20 +204,6 @@ const struct record *record_last_good(const struct record_list *l, int worst_exi
     for (size_t i = l->count; i-- > 0;)
         if (l->items[i].status == RECORD_COMPLETED && l->items[i].exit_code <= worst_exit_code)
             return &l->items[i];
-    return NULL;
-}
-
-const struct record *record_unended(const struct record_list *l)
-{
-    for (size_t i = l->count; i-- > 0;) {
-        const struct record *r = &l->items[i];
-        if (r->status == RECORD_SKIPPED && r->run_id == NULL)
-            continue; /* a job's time that came meanwhile */
-        if (r->status != RECORD_STARTED)
-            return NULL; /* runs of a tier do not overlap: whatever began before this one is over */
-        if (r->run_id != NULL)
-            return r;
-    }
     return NULL;
 }
 

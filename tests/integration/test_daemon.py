@@ -543,6 +543,30 @@ def test_what_a_killed_daemon_left_running(box):
     check(ends_pair_up(daemon.records("long")), "runs of one job overlap", daemon.records("long"))
 
 
+def test_a_run_that_is_left_over_is_found_behind_all_that_came_since(box):
+    daemon = Daemon(box)
+    daemon.write_jobs({"long": command("echo $$ >> %s; exec sleep 60" % box.path("long"))})
+    daemon.start()
+    daemon.run_now("long")
+    wait_until(lambda: os.path.exists(box.path("long")) and os.path.getsize(box.path("long")) > 0, "the start")
+    daemon.kill()
+    now = int(time.time() * 1000)
+    with open(os.path.join(daemon.state, "runs", "long.jsonl"), "a") as f:
+        for i in range(25000):  # more than is kept, and larger than a log may become
+            f.write('{"timestampMs":%d,"status":"skipped","jobId":"long","by":"daemon","message":"missed"}\n' % (now + i))
+    daemon.start()
+    daemon.wait_said("still runs, since before")
+    equal(daemon.run_now("long")["code"], "busy", "asking for what was left over")
+    with open(box.path("long")) as f:
+        pids = f.read().split()
+    equal(len(pids), 1, "starts")
+    os.kill(int(pids[0]), signal.SIGKILL)
+    failed = daemon.wait_records("long", status="failed")[0]
+    equal(failed["runId"], daemon.records("long", "started")[-1]["runId"], "the start, in a log that was cut meanwhile")
+    equal(daemon.records("long")[0]["status"], "started", "the log's first line")
+    daemon.stop()
+
+
 # Part 6, step 2, but for the script's place; and the entry of part 4, with the comma that it lacks.
 DOCUMENT = """[{
   "id": "backup-every-2-hours",

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 
 #include "base/mem.h"
@@ -31,7 +32,7 @@ static struct record make(const char *name, const char *run, enum record_status 
 {
     struct record r = {.status = status, .time = {.tv_sec = when}};
     r.tier = mem_strdup(name);
-    r.run_id = mem_strdup(run);
+    r.run_id = run != NULL ? mem_strdup(run) : NULL;
     return r;
 }
 
@@ -98,6 +99,87 @@ static void test_record__keeps_jobs_and_tiers_of_one_log_apart(void **state)
     assert_int_equal(record_list_read_job(dir, "other", 2, &l, NULL), 0);
     assert_int_equal(l.count, 0);
     record_list_release(&l);
+}
+
+/* Times that came while the job ran, so many bytes and more of them. */
+static void add_skipped(const char *name, size_t bytes)
+{
+    static const char LINE[] = "{\"timestampMs\":9,\"status\":\"skipped\",\"jobId\":\"x\",\"by\":\"daemon\"}\n";
+    size_t count = bytes / (sizeof LINE - 1) + 1;
+    char *text = mem_zalloc(count * (sizeof LINE - 1) + 1);
+    for (size_t i = 0; i < count; i++)
+        memcpy(text + i * (sizeof LINE - 1), LINE, sizeof LINE - 1);
+    add_raw(name, text);
+    free(text);
+}
+
+static off_t size_of(const char *name)
+{
+    struct stat st;
+    char *path = record_path(dir, name);
+    assert_int_equal(stat(path, &st), 0);
+    free(path);
+    return st.st_size;
+}
+
+static void expect_unended(const char *name, bool job, const char *run_id)
+{
+    struct record_list l;
+    assert_int_equal((job ? record_list_read_job : record_list_read)(dir, name, 100, &l, NULL), 0);
+    const struct record *r = record_unended(&l);
+    if (run_id == NULL)
+        assert_null(r);
+    else
+        assert_string_equal(r != NULL ? r->run_id : "none", run_id);
+    record_list_release(&l);
+}
+
+static void test_record__a_start_without_an_end_is_found_however_much_came_since(void **state)
+{
+    (void)state;
+    add("config", true, "j1", RECORD_STARTED, 1);
+    add_skipped("config", 300000); /* more than 2,000 lines */
+    expect_unended("config", true, "j1");
+    expect_unended("config", false, NULL);
+    add("config", true, "j1", RECORD_FAILED, 2);
+    expect_unended("config", true, NULL);
+}
+
+static void count_starts(void *ctx, struct record *r, const char *line, size_t len)
+{
+    size_t *starts = ctx;
+    (void)line;
+    (void)len;
+    *starts += r->status == RECORD_STARTED;
+}
+
+static void test_record__a_start_without_an_end_survives_cutting(void **state)
+{
+    (void)state;
+    size_t starts = 0;
+    add("config", true, "old", RECORD_STARTED, 1); /* its end was lost */
+    add("config", false, "t1", RECORD_STARTED, 1);
+    add("config", true, "j1", RECORD_STARTED, 2);
+    for (int i = 0; i < 2; i++) { /* it is kept when it stands at the beginning already, too */
+        add_skipped("config", RECORD_FILE_MAX_BYTES);
+        add("config", true, NULL, RECORD_SKIPPED, 3);
+        assert_true(size_of("config") < RECORD_FILE_MAX_BYTES);
+        expect_unended("config", true, "j1");
+        expect_unended("config", false, "t1");
+    }
+    assert_int_equal(record_each_line(dir, "config", count_starts, &starts, NULL), 0);
+    assert_int_equal(starts, 2);
+    add_skipped("config", RECORD_FILE_MAX_BYTES);
+    add("config", true, "j1", RECORD_COMPLETED, 4);
+    add("config", false, "t1", RECORD_COMPLETED, 4);
+    starts = 0; /* an end that is kept keeps its start */
+    assert_int_equal(record_each_line(dir, "config", count_starts, &starts, NULL), 0);
+    assert_int_equal(starts, 2);
+    add_skipped("config", RECORD_FILE_MAX_BYTES);
+    add("config", true, NULL, RECORD_SKIPPED, 5);
+    starts = 0;
+    assert_int_equal(record_each_line(dir, "config", count_starts, &starts, NULL), 0);
+    assert_int_equal(starts, 0);
 }
 
 static void test_record__a_text_cannot_pass_for_a_jobs_mark(void **state)
@@ -199,11 +281,12 @@ static void expect_message(const char *members, const char *message, size_t warn
     char *text = mem_printf("{\"timestamp\":\"2026-02-04T06:02:15Z\",\"by\":\"daemon\",%s}\n", members);
     add_raw("config", text);
     assert_int_equal(record_list_read_job(dir, "config", 1, &l, NULL), 0);
+    const struct record *r = &l.items[l.count - 1]; /* the start may be before it */
     if (message != NULL)
-        assert_string_equal(l.items[0].message, message);
+        assert_string_equal(r->message, message);
     else
-        assert_null(l.items[0].message);
-    assert_int_equal(l.items[0].warnings.count, warnings);
+        assert_null(r->message);
+    assert_int_equal(r->warnings.count, warnings);
     record_list_release(&l);
     free(text);
 }
@@ -401,6 +484,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_record__keeps_jobs_and_tiers_of_one_log_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_record__a_start_without_an_end_is_found_however_much_came_since, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_record__a_start_without_an_end_survives_cutting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record__a_text_cannot_pass_for_a_jobs_mark, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record__gives_every_line_of_a_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record__keeps_the_paths_of_a_source, set_up, tear_down),
