@@ -34,7 +34,8 @@ struct slot {
     enum scheduler_reason reason;
     int64_t due_ms, began_ms; /* wall */
     unsigned attempt;
-    bool left_over; /* an earlier daemon started it */
+    int64_t retry_after_ms; /* should it fail; 0: it is not tried again */
+    bool left_over;         /* an earlier daemon started it */
 };
 
 /* --- a conversation --- */

@@ -92,7 +92,8 @@ static void take_start(struct loop *l, const struct scheduler_start *start)
                        .reason = start->reason,
                        .due_ms = start->due_ms,
                        .began_ms = loop_time().wall_ms,
-                       .attempt = start->attempt};
+                       .attempt = start->attempt,
+                       .retry_after_ms = start->retry_after_ms};
     job_copy(&s->job, start->job);
     make_run_id(s->run_id);
     l->running++;
@@ -119,11 +120,13 @@ static char *describe(const struct slot *s)
 static char **environment_of(const struct slot *s)
 {
     size_t count = s->job.env.count;
-    char **env = mem_array(NULL, count + 3, sizeof *env);
+    char **env = mem_array(NULL, count + 5, sizeof *env);
     for (size_t i = 0; i < count; i++)
         env[i] = mem_strdup(s->job.env.items[i]);
     env[count++] = mem_printf("CLAWBACK_RUN_ID=%s", s->run_id);
     env[count++] = mem_printf("CLAWBACK_JOB=%s", s->job.id);
+    env[count++] = mem_printf("CLAWBACK_ATTEMPT=%u", s->attempt);
+    env[count++] = mem_printf("CLAWBACK_RETRY_AFTER_MS=%lld", (long long)s->retry_after_ms);
     env[count] = NULL;
     return env;
 }

@@ -150,10 +150,18 @@ static bool start_due(struct scheduler *s, struct scheduler_time now, struct sch
     }
 }
 
+static bool is_tried_again(const struct job *j, unsigned attempt)
+{
+    return j->enabled && attempt <= j->retry.times;
+}
+
 bool scheduler_next_start(struct scheduler *s, struct scheduler_time now, struct scheduler_start *out)
 {
     notice_time(s, now);
-    return start_asked(s, now, out) || start_due(s, now, out);
+    if (!start_asked(s, now, out) && !start_due(s, now, out))
+        return false;
+    out->retry_after_ms = is_tried_again(out->job, out->attempt) ? retry_wait_ms(out->job, out->attempt) : 0;
+    return true;
 }
 
 bool scheduler_next_missed(struct scheduler *s, struct scheduler_missed *out)
@@ -197,7 +205,7 @@ static int64_t put_down_retry(struct scheduler *s, struct entry *e, struct sched
 int64_t run_ended(struct scheduler *s, struct entry *e, enum job_status status, bool retry, struct scheduler_time now)
 {
     e->changed = true;
-    if (status == JOB_ERROR && retry && e->job.enabled && e->memory.attempt <= e->job.retry.times)
+    if (status == JOB_ERROR && retry && is_tried_again(&e->job, e->memory.attempt))
         return put_down_retry(s, e, now);
     const struct strlist *followers = status == JOB_OK      ? &e->job.on_success
                                       : status == JOB_ERROR ? &e->job.on_failure

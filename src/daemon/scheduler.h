@@ -48,8 +48,9 @@ enum scheduler_reason { RUN_DUE, RUN_CAUGHT_UP, RUN_RETRY, RUN_CHAINED, RUN_ASKE
 struct scheduler_start {
     const struct job *job; /* the scheduler's copy: good until the next call of scheduler_* */
     enum scheduler_reason reason;
-    int64_t due_ms;   /* the wall time that it was due, without jitter; RETRY: that of the first attempt */
-    unsigned attempt; /* 1, …; RETRY: 2 and more */
+    int64_t due_ms;         /* the wall time that it was due, without jitter; RETRY: that of the first attempt */
+    unsigned attempt;       /* 1, …; RETRY: 2 and more */
+    int64_t retry_after_ms; /* should it fail, it is tried again so long after its end; 0: it is not */
 };
 struct scheduler_missed {
     char id[JOB_ID_MAX_BYTES + 1];

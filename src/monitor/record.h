@@ -93,6 +93,7 @@ struct record {
     char *error;      /* FAILED */
     char *message; /* of a job: why a time was skipped; what an event says; the last line that a run wrote; or NULL */
     bool retry;    /* FAILED: trying again may help */
+    int64_t retry_at_ms; /* FAILED, of a tier: whoever started the run said that it tries again then; 0: nobody did */
     struct strlist warnings;
     struct strlist snapshots; /* IDs, or names of archives */
     struct record_source *sources;

@@ -173,6 +173,8 @@ static void add_outcome(json_t *o, const struct record *r, enum detail detail)
     set_message(o, r->message);
     if (r->status == RECORD_FAILED)
         set_text(o, "retry", r->retry ? "yes" : "no");
+    if (r->retry_at_ms > 0)
+        set_number(o, "retryAtMs", (uint64_t)r->retry_at_ms);
     set_true(o, "interrupted", r->interrupted);
     set_text(o, "duration", duration);
     json_object_set_new(o, "backupSize", short_size(r->bytes_processed));
@@ -394,6 +396,7 @@ static void get_all(const json_t *o, struct record *r)
     r->interrupted = get_bool(o, "interrupted");
     r->error = get_text(o, "error");
     r->retry = retry != NULL && strcmp(retry, "yes") == 0;
+    r->retry_at_ms = (int64_t)get_number(o, "retryAtMs");
     get_list(o, "warnings", &r->warnings);
     get_message(o, r);
     get_list(o, "snapshots", &r->snapshots);

@@ -1,4 +1,5 @@
 /* When a tier is due: from its schedule and its records. */
+#include "run/again.h"
 #include "run/run.h"
 
 enum { SLACK_MAX_MS = 5 * 60 * 1000, LATE_PERCENT = 25 };
@@ -21,6 +22,9 @@ bool run_tier_due(const struct plan_tier *t, const struct record_list *records, 
     bool ever = !t->disabled && schedule_next(&t->schedule, last, last, &next);
     if (ever && last == 0 && next < now_ms)
         next = now_ms; /* it never ran */
+    int64_t again = again_at_ms(records);
+    if (ever && again != 0 && again < next)
+        next = again;
     if (next_ms_out != NULL)
         *next_ms_out = ever ? next : 0;
     return ever && next <= now_ms + slack_ms(&t->schedule);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "os/clock.h"
+#include "run/again.h"
 #include "run/health_late.h"
 #include "run/host_lock.h"
 #include "run/installed.h"
@@ -62,14 +63,16 @@ static unsigned count_tries(const struct record_list *records, const struct reco
     return tries;
 }
 
-/* The last run failed, but the process that made it waits for its next attempt by the plan, or is at it. We ourselves
- * do not: whoever looks at the end of a run has made all its attempts. */
+/* The last run failed, but whoever started it is to try again; or the process that made it waits for its next attempt
+ * by the plan, or is at it. We ourselves do not: whoever looks at the end of a run has made all its attempts. */
 static bool is_retrying(const struct plan_tier *t, const struct record_list *records, bool running, int64_t now_ms)
 {
     const struct record *failed = record_last_ended(records), *begun = record_unended(records);
     pid_t pid;
     if (failed == NULL || failed->status != RECORD_FAILED || !failed->retry || failed->run_id == NULL)
         return false;
+    if (failed->retry_at_ms != 0)
+        return again_awaited(records, running, now_ms);
     unsigned tries = count_tries(records, failed, &pid);
     if (tries > t->retry.times || pid == getpid() || !is_there(pid))
         return false;

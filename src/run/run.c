@@ -13,6 +13,7 @@
 #include "os/interrupt.h"
 #include "plan/schedule.h"
 #include "plan/withhold.h"
+#include "run/again.h"
 #include "run/hooks.h"
 #include "run/host_lock.h"
 #include "run/installed.h"
@@ -72,7 +73,8 @@ static bool is_due(const struct run_options *o, const struct plan_tier *t, uint6
     if (record_list_read(o->state_dir, t->name, RECORD_KEPT_LINES, &records, NULL) != 0)
         return true;
     int64_t now_ms = os_now_ms();
-    bool due = run_tier_due(t, &records, now_ms, NULL) ||
+    bool retry = again_promised().attempt > 1 && !t->disabled && t->schedule.kind != SCHEDULE_NONE;
+    bool due = (retry && again_needed(&records)) || run_tier_due(t, &records, now_ms, NULL) ||
                run_tier_due_by_next_start(t, &records, now_ms, period_ms, o->plan->health.late_percent);
     record_list_release(&records);
     return due;
@@ -201,6 +203,7 @@ static void run_tiers(struct run *run, const struct selection *s, struct watch *
         struct choice *c = &s->items[i];
         if (!c->now)
             continue;
+        run->last_attempt = s->retries[i].tries >= s->retries[i].settings->times;
         c->outcome = ready ? tier_run(run, c->tier) : tier_refuse(run, c->tier, &err);
         retry_note(&s->retries[i], c->outcome.retry && !dry_run && !os_interrupted(), os_monotonic_ns());
         watch_tier(watch, c->tier->name, c->outcome.exit_code);
@@ -333,6 +336,7 @@ static void run_selected(struct run *run, struct selection *s, struct host_lock 
     const struct run_options *o = run->options;
     struct watch *watch = NULL;
     pthread_mutex_init(&run->mutex, NULL);
+    run->again_ms = again_promised().after_ms;
     run->keys = keys_new(o->plan);
     if (lock != NULL) {
         struct strlist names = {0};

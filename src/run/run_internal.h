@@ -22,6 +22,8 @@ struct run {
     struct strlist said;   /* warnings that need no second time */
     struct repo_key *keys; /* by the plan's destinations, once opened: derived once a run, and wiped at its end */
     bool hook_failed;      /* the last one around the run */
+    uint64_t again_ms;     /* should we fail, our caller tries again after that; 0: it does not */
+    bool last_attempt;     /* of our own, at the tier that runs now */
     pthread_mutex_t mutex; /* guards records against reports from other threads */
 };
 

@@ -10,9 +10,11 @@
 #include "base/mem.h"
 #include "monitor/log.h"
 #include "monitor/outbox.h"
+#include "monitor/record.h"
 #include "monitor/state.h"
 #include "os/clock.h"
 #include "os/interrupt.h"
+#include "run/again.h"
 #include "run/health.h"
 #include "run/openclaw_mirror.h"
 
@@ -26,6 +28,7 @@ enum {
 struct watched_tier {
     char *name;
     bool ended;
+    bool again; /* it failed, and our caller is about to try again */
     int exit_code;
 };
 
@@ -55,15 +58,42 @@ static enum ping_kind kind_of(int exit_code)
     return exit_code == 0 ? PING_SUCCESS : PING_FAIL;
 }
 
+/* Which failures are not the last word? */
+static void look_for_attempts(struct watch *w)
+{
+    for (size_t i = 0; i < w->tier_count; i++) {
+        struct record_list records;
+        struct watched_tier *t = &w->tiers[i];
+        if (!t->ended || t->exit_code == 0 ||
+            record_list_read(w->state_dir, t->name, RECORD_KEPT_LINES, &records, NULL) != 0)
+            continue;
+        t->again = again_awaited(&records, false, os_now_ms());
+        record_list_release(&records);
+    }
+}
+
+/* The run as a whole has not come to its end: all that is wrong with it may yet become right. */
+static bool comes_again(const struct watch *w)
+{
+    bool again = false;
+    for (size_t i = 0; i < w->tier_count; i++) {
+        if (w->tiers[i].exit_code != 0 && !w->tiers[i].again)
+            return false;
+        again = again || w->tiers[i].again;
+    }
+    return again;
+}
+
 /* Those of the whole run, and those of its tiers where somebody wants them. */
 static void add_pings(const struct watch *w, struct state *s, bool start, int exit_code, const char *tail)
 {
     struct err err = {0};
-    if (outbox_add_ping(w->plan, s, start ? PING_START : kind_of(exit_code), NULL, w->run_id, tail, &err) != 0)
+    if ((start || !comes_again(w)) &&
+        outbox_add_ping(w->plan, s, start ? PING_START : kind_of(exit_code), NULL, w->run_id, tail, &err) != 0)
         complain("pings", &err);
     for (size_t i = 0; w->for_tiers && i < w->tier_count; i++) {
         const struct watched_tier *t = &w->tiers[i];
-        if (!start && !t->ended)
+        if (!start && (!t->ended || t->again))
             continue;
         if (outbox_add_ping(w->plan, s, start ? PING_START : kind_of(t->exit_code), t->name, w->run_id, tail, &err) !=
             0)
@@ -150,7 +180,7 @@ static void judge(const struct watch *w, uint64_t deadline_ns)
     health_report_release(&report);
 }
 
-static void tell_end(const struct watch *w, int exit_code, uint64_t deadline_ns)
+static void tell_end(struct watch *w, int exit_code, uint64_t deadline_ns)
 {
     struct state *s = NULL;
     struct err err = {0};
@@ -161,6 +191,7 @@ static void tell_end(const struct watch *w, int exit_code, uint64_t deadline_ns)
         return;
     }
     if (w->pings) {
+        look_for_attempts(w);
         char *tail = log_tail(LOG_TAIL_MAX_BYTES);
         add_pings(w, s, false, exit_code, tail);
         free(tail);

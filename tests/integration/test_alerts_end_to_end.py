@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import clawtest
 from clawtest import check, clawback_binary, equal, needs_root, wait_until
+from daemon_box import Daemon, command
 from fake_services import HANG, Http, Smtp, answer, closed_port, telegram_ok
 from plan_box import Plan
 
@@ -278,6 +279,73 @@ def test_a_failure_is_told_when_nobody_waits_any_more(box):
     child.send_signal(signal.SIGKILL)
     child.wait()
     equal(found(box, plan)[("run-failed", "flaky")], "critical", "what health finds when it was killed")
+
+
+def daemon_with(box, plan, **entry):
+    """A daemon in the plan's own state directory whose job takes what is due, as the one that `schedule install` makes."""
+    daemon = Daemon(box, os.path.relpath(state(box), box.path()))
+    daemon.write_jobs({"backup": command(clawback_binary(), "run", "--wait", "-c", plan.file, **entry)})
+    return daemon.start("-c", plan.file)
+
+
+def told_of(web, rule):
+    return [a["change"] for r in web.requests if r.path == "/in" for a in r.json()["alerts"] if a["rule"] == rule]
+
+
+def pings(web):
+    return [r.path.split("?")[0] for r in web.requests if r.path.startswith("/ping")]
+
+
+FLAKY = "  flaky: {every: 2h, command: [{name: x, command: \"cat %s\"}], to: usb}\n" \
+        "  good: {every: 2h, files: [~/.openclaw], to: usb}"
+
+
+def test_a_failure_is_told_when_the_daemon_has_used_up_its_attempts(box):
+    with Http() as web:
+        plan = plan_with(box, FLAKY % box.path("gift"), "hook: {webhook: \"%s/in\"}" % web.url, "alive: {ping: {url: \"%s/ping\"}}" % web.url)
+        daemon = daemon_with(box, plan, retry={"times": 2, "afterMs": 4000})
+        daemon.run_now("backup")
+        daemon.wait_records("backup", status="failed")
+        check(("run-failed", "flaky") not in found(box, plan), "it is told while another attempt is to come", found(box, plan))
+        equal([r["retry"] for r in daemon.wait_records("backup", 3, "failed")], ["yes", "yes", "no"], "attempts")
+        equal([r["status"] for r in plan.records("flaky")], ["started", "failed"] * 3, "the tier's attempts")
+        equal(["retryAtMs" in r for r in plan.records("flaky")][1::2], [True, True, False], "what the records announce")
+        equal([r["status"] for r in plan.records("good")], ["started", "completed"], "what went well is not done again")
+        wait_until(lambda: pings(web).count("/ping/fail") == 1, "the ping")
+        equal(told_of(web, "run-failed"), ["opened"], "what was told")
+        equal(pings(web), ["/ping/start"] * 3 + ["/ping/fail"], "pings")
+        equal(found(box, plan)[("run-failed", "flaky")], "critical", "what health finds afterwards")
+        daemon.stop()
+
+
+def test_nobody_hears_of_a_failure_that_the_daemons_next_attempt_mends(box):
+    with Http() as web:
+        plan = plan_with(box, FLAKY % box.path("gift"), "hook: {webhook: \"%s/in\"}" % web.url, "alive: {ping: {url: \"%s/ping\"}}" % web.url)
+        daemon = daemon_with(box, plan, retry={"times": 2, "afterMs": 2000})
+        daemon.run_now("backup")
+        daemon.wait_records("backup", status="failed")
+        box.write("gift", "here it is")
+        daemon.wait_records("backup")
+        wait_until(lambda: "/ping" in pings(web), "the ping of success")
+        equal([r["status"] for r in plan.records("flaky")], ["started", "failed", "started", "completed"], "the tier's attempts")
+        equal(told_of(web, "run-failed") + told_of(web, "upload-failed"), [], "what was told")
+        equal(pings(web), ["/ping/start"] * 2 + ["/ping"], "pings")
+        daemon.stop()
+
+
+def test_a_run_that_was_killed_is_made_by_the_daemons_next_attempt(box):
+    tiers = "  slow: {every: 2h, command: [{name: x, command: \"cat %s || kill -9 $CLAWBACK_PID\"}], to: usb}" % box.path("gift")
+    plan = plan_with(box, tiers, command_channel(box))
+    script = box.write("run.sh", "#!/bin/sh\nexport CLAWBACK_PID=$$\nexec %s run --wait -c %s\n" % (clawback_binary(), plan.file), 0o755)
+    daemon = Daemon(box, os.path.relpath(state(box), box.path()))
+    daemon.write_jobs({"backup": command(script, "x", retry={"times": 2, "afterMs": 2000})})
+    daemon.start("-c", plan.file)
+    daemon.run_now("backup")
+    daemon.wait_records("backup", status="failed")
+    box.write("gift", "here it is")
+    daemon.wait_records("backup")
+    equal([r["status"] for r in plan.records("slow")], ["started", "failed", "started", "completed"], "the tier's attempts")
+    daemon.stop()
 
 
 # --- what else comes and goes ---

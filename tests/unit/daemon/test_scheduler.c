@@ -441,6 +441,7 @@ static void test_scheduler__retries_wait_twice_as_long_each_time(void **state)
     struct scheduler_start start;
     assert_true(scheduler_next_start(f.s, f.now, &start));
     for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(start.retry_after_ms, WAITS[i] * MINUTE);
         pass(&f, SECOND);
         assert_int_equal(scheduler_ended(f.s, "a", JOB_ERROR, true, f.now), f.now.wall_ms + WAITS[i] * MINUTE);
         assert_int_equal(scheduler_next_due_ms(f.s, "a", f.now), f.now.wall_ms + WAITS[i] * MINUTE);
@@ -455,6 +456,7 @@ static void test_scheduler__retries_wait_twice_as_long_each_time(void **state)
         assert_int_equal(start.attempt, i + 2);
         assert_int_equal(start.due_ms, START + HOUR);
     }
+    assert_int_equal(start.retry_after_ms, 0);
     assert_int_equal(scheduler_ended(f.s, "a", JOB_ERROR, true, f.now), 0);
     expect_start(&f, "sorry", RUN_CHAINED, f.now.wall_ms);
     fixture_release(&f);

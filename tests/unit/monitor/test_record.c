@@ -76,7 +76,8 @@ static void fill(struct record *r)
                          .exit_code = 1,
                          .interrupted = true,
                          .incomplete = true,
-                         .retry = true};
+                         .retry = true,
+                         .retry_at_ms = 1770192200007};
     r->tier = mem_strdup("config");
     r->run_id = mem_strdup("0011223344556677");
     r->error = mem_strdup("disk full: \"0.2GB\" free\n");
@@ -123,6 +124,7 @@ static void test_record__reads_what_it_wrote(void **state)
     assert_int_equal(got->time.tv_nsec, 7000000);
     assert_string_equal(got->error, "disk full: \"0.2GB\" free\n");
     assert_true(got->retry && got->interrupted && got->incomplete && !got->uploaded);
+    assert_true(got->retry_at_ms == 1770192200007);
     assert_int_equal(got->duration_ms, 134900);
     assert_int_equal(got->bytes_added, 77);
     assert_string_equal(got->warnings.items[0], "w1");
