@@ -23,7 +23,7 @@ struct alerts_options {
     const char *config, *channel;
     int64_t last;
     uint64_t timeout_ms, for_ms;
-    bool last_given, timeout_given, for_given;
+    bool last_given, timeout_given, for_given, due;
 };
 
 static const struct option OPTIONS[] = {
@@ -47,6 +47,10 @@ static const struct option OPTIONS[] = {
      .set_offset = offsetof(struct alerts_options, timeout_given),
      .metavar = "TIME",
      .help = "flush: for so long at most (default 1m)"},
+    {.name = "due",
+     .kind = OPTION_FLAG,
+     .offset = offsetof(struct alerts_options, due),
+     .help = "flush: leave what failed until it is to be tried again, as the daemon does"},
     {.name = "for",
      .kind = OPTION_DURATION,
      .offset = offsetof(struct alerts_options, for_ms),
@@ -201,6 +205,8 @@ static int flush(struct cli *cli, const struct alerts_options *o, const char *st
         plan_withhold_secrets(plan);
     if (rc == 0 && state_exists(state_dir)) {
         rc = state_open(&s, state_dir, err);
+        if (rc == 0 && !o->due)
+            rc = outbox_hurry(s, os_now_ms(), err);
         if (rc == 0)
             rc = outbox_flush(plan, s, os_monotonic_ns() + limit_ms * 1000000, &result, err);
     }
@@ -255,13 +261,13 @@ struct action {
     int (*run)(struct cli *cli, const struct alerts_options *o, const char *state_dir, int argc, char **argv,
                struct err *err);
     int min_arguments, max_arguments;
-    bool last, channel, timeout, silence, config; /* options that it has */
+    bool last, channel, timeout, due, silence, config; /* options that it has */
 };
 static const struct action ACTIONS[] = {
     {.name = "list", .run = list},
     {.name = "history", .run = history, .last = true},
     {.name = "test", .run = test, .channel = true, .config = true},
-    {.name = "flush", .run = flush, .timeout = true, .config = true},
+    {.name = "flush", .run = flush, .timeout = true, .due = true, .config = true},
     {.name = "silence", .run = silence, .silence = true, .min_arguments = 1, .max_arguments = 2},
 };
 enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS };
@@ -286,6 +292,7 @@ static int check(const struct action *a, const struct alerts_options *o, int arg
     const char *foreign = o->last_given && !a->last           ? "--last"
                           : o->channel != NULL && !a->channel ? "--channel"
                           : o->timeout_given && !a->timeout   ? "--timeout"
+                          : o->due && !a->due                 ? "--due"
                           : o->for_given && !a->silence       ? "--for"
                           : o->config != NULL && !a->config   ? "--config"
                                                               : NULL;
@@ -330,7 +337,8 @@ const struct command cmd_alerts = {
         "Alerts are opened and closed by `clawback health` and at the end of each run. Without an argument those that "
         "are open are shown, with the command to type; `history` shows how they came and went.\n\n"
         "`test` sends a test message through every channel of the plan and shows each answer; the exit status is 1 "
-        "when one failed. `flush` sends what waits in the outbox, as the daemon does by itself. `silence` keeps an "
+        "when one failed. `flush` sends what waits in the outbox, now; by itself that is done by the daemon and by "
+        "`clawback health`, which wait longer after each failure. `silence` keeps an "
         "alert from being told for some time; it is shown all the same, and told when it is still open then.\n\n"
         "The exit status is else 0 whatever is shown: that of `clawback health` says how things stand.",
     .options = OPTIONS,

@@ -62,7 +62,7 @@ static int run_daemon(struct cli *cli, void *options, int argc, char **argv)
     }
     char *state_dir = record_state_dir(), *program = o->no_alerts ? NULL : own_path();
     char *config = o->config != NULL ? os_path_absolute(o->config) : NULL;
-    const char *flush[] = {program, "alerts", "flush", config != NULL ? "-c" : NULL, config, NULL};
+    const char *flush[] = {program, "alerts", "flush", "--due", config != NULL ? "-c" : NULL, config, NULL};
     log_open(state_dir, "daemon");
     const struct daemon_options daemon = {.state_dir = state_dir,
                                           .jobs_file = o->jobs,

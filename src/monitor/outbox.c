@@ -179,6 +179,11 @@ int outbox_add_digests(const struct plan *p, struct state *s, int64_t now_ms, st
     return rc != 0 ? err_wrap(err, "cannot make a digest") : 0;
 }
 
+int outbox_hurry(struct state *s, int64_t now_ms, struct err *err)
+{
+    return state_run(s, err, "UPDATE outbox SET due_ms = ?1 WHERE due_ms > ?1", "i", now_ms);
+}
+
 /* --- is there anything? --- */
 
 int64_t outbox_next_ms(struct state *s, int64_t now_ms)

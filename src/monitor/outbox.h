@@ -43,6 +43,8 @@ struct outbox_result {
  * messages. */
 int outbox_flush(const struct plan *p, struct state *s, uint64_t deadline_ns, struct outbox_result *out,
                  struct err *err);
+/* What waits for its next attempt may be sent at once: somebody is there who wants that, and may have mended it. */
+int outbox_hurry(struct state *s, int64_t now_ms, struct err *err);
 /* Is there anything that may be sent now? Opens nothing but the database. */
 bool outbox_has_work(struct state *s, int64_t now_ms);
 /* When the next one may be sent, Unix ms; 0: nothing waits. */

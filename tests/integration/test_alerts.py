@@ -132,10 +132,9 @@ def test_flush_sends_what_waits(box):
         waits = alerts(box, "flush", "--json", "-c", plan.file).summary()
         check(waits["sent"] == 0 and waits["waiting"] > 0, "it waits", waits)
         web.default = answer(200)
-        with sqlite3.connect(state(box)) as db:
-            db.execute("UPDATE outbox SET due_ms = 1")
-        db.close()
         before = len(web.requests)
+        early = alerts(box, "flush", "--due", "--json", "-c", plan.file).summary()
+        equal((early["sent"], len(web.requests)), (0, before), "what is tried before its time")
         done = alerts(box, "flush", "-c", plan.file)
         equal(done.out, "1 sent, 0 waiting, 0 given up\n", "what is said")
         equal(len(web.requests), before + 1, "messages")
