@@ -41,6 +41,7 @@ struct fact_check {      /* something that was tried, of a source or a service *
     const char *subject; /* short and always the same: it names the alert */
     bool ok;
     const char *text; /* what is wrong, or what was found */
+    bool partly;      /* not ok, but it does some of what it should */
 };
 
 struct fact_list {

@@ -30,12 +30,14 @@ static void schedulers(const struct facts *f, struct finding_list *out)
 {
     const struct fact_check *first = NULL;
     size_t dead = 0;
+    bool nothing = true;
     struct buf others;
     if (!f->schedulers.looked)
         return;
     buf_init(&others, DETAILS_MAX_BYTES);
     for (size_t i = 0; i < f->schedulers.count; i++) {
         const struct fact_check *c = &f->schedulers.items[i];
+        nothing = nothing && !c->ok && !c->partly;
         if (c->ok)
             continue;
         if (dead++ == 0)
@@ -46,9 +48,10 @@ static void schedulers(const struct facts *f, struct finding_list *out)
     if (first == NULL && f->schedulers.count > 0) {
         finding_add(out, "scheduler", "", ALERT_FINE, "the next run will be started");
     } else if (first != NULL) {
-        bool all = dead == f->schedulers.count;
-        struct finding *found = finding_add(out, "scheduler", "", ALERT_WARNING,
-                                            all ? "nothing will start the next run: %s" : "%s", text_of(first));
+        const char *what = nothing         ? "nothing will start the next run: "
+                           : first->partly ? "not all that is due will be started: "
+                                           : "";
+        struct finding *found = finding_add(out, "scheduler", "", ALERT_WARNING, "%s%s", what, text_of(first));
         found->details = others.len > 0 ? mem_strdup(buf_cstr(&others)) : NULL;
         /* As run/installed.h names it when there is nothing whose state could be shown. */
         bool none = strcmp(first->subject, "schedule") == 0;

@@ -65,10 +65,10 @@ json_t *installed_schedule_json(const struct schedule *s);
 /* "every 2h", "cron 0 3 * * 0 (Europe/Berlin)", "at 2026-12-24 18:00:00". The caller frees it. */
 char *installed_schedule_text(const struct schedule *s);
 
-/* Looks at each, within seconds and without starting node: is the daemon's lock held and its heartbeat young, the timer
- * active, the crontab's line there, OpenClaw's gateway answering? One item for each, subject "daemon" …. None
- * installed: one for each that was set up by hand (run/handmade.h), else one that is not ok, subject "schedule".
- * Strings are owned by the list: installed_checks_release().
+/* Looks at each, within seconds and without starting node: is the daemon's lock held, its heartbeat young, our jobs in
+ * its file, the timers active, the crontab's lines there, OpenClaw's gateway answering? One item for each, subject
+ * "daemon" …. None installed: one for each that was set up by hand (run/handmade.h), else one that is not ok, subject
+ * "schedule". Strings are owned by the list: installed_checks_release().
  */
 void installed_check(const char *state_dir, int64_t now_ms, struct fact_list *out);
 void installed_checks_release(struct fact_list *l);

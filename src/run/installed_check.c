@@ -83,6 +83,38 @@ bool installed_daemon_lives(const char *state_dir, int64_t now_ms, char **why)
     return lives;
 }
 
+static const json_t *find_job(const json_t *jobs, const char *id)
+{
+    for (size_t i = 0; i < json_array_size(jobs); i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(jobs, i), "id"));
+        if (name != NULL && strcmp(name, id) == 0)
+            return json_array_get(jobs, i);
+    }
+    return NULL;
+}
+
+/* Somebody may have taken our jobs out of the file, or switched them off there. */
+static bool check_jobs(const char *state_dir, const struct installed_item *item, bool *partly, char **why)
+{
+    char *path = os_path_join(state_dir, "jobs.json");
+    json_t *doc = load_json5(path);
+    const json_t *jobs = json_is_array(doc) ? doc : json_object_get(doc, "jobs");
+    bool ok = doc != NULL;
+    *partly = ok;
+    if (!ok)
+        set_why(why, mem_printf("'%s' is gone or cannot be read", path));
+    for (size_t i = 0; ok && i < item->trigger_count; i++) {
+        const json_t *job = find_job(jobs, item->triggers[i].id);
+        ok = job != NULL && !json_is_false(json_object_get(job, "enabled"));
+        if (!ok)
+            set_why(why, mem_printf("its job '%s' is %s '%s'", item->triggers[i].id,
+                                    job == NULL ? "gone from" : "disabled in", path));
+    }
+    json_decref(doc);
+    free(path);
+    return ok;
+}
+
 /* --- cron --- */
 
 static bool is_cron(void *ctx, const struct process_seen *p)
@@ -103,17 +135,37 @@ bool installed_cron_lives(char **why)
     return found;
 }
 
-static bool check_cron(char **why)
+/* The lines between our markers that cron takes: one for each trigger, unless somebody took some out or switched them
+ * off. */
+static size_t count_lines(const char *text)
+{
+    const char *line = strstr(text, INSTALLED_CRON_BEGIN);
+    size_t count = 0;
+    while (line != NULL && (line = strchr(line, '\n')) != NULL &&
+           strncmp(++line, INSTALLED_CRON_END, strlen(INSTALLED_CRON_END)) != 0)
+        count += *line != '#' && *line != '\n' && *line != '\0';
+    return count;
+}
+
+static bool check_cron(const struct installed_item *item, bool *partly, char **why)
 {
     char crontab[] = "crontab", list[] = "-l", *argv[] = {crontab, list, NULL};
     const struct process_options options = {.argv = argv, .timeout_ms = CRONTAB_TIMEOUT_MS};
     struct buf out;
     buf_init(&out, FILE_MAX_BYTES);
-    bool ok = process_run(&options, &out, NULL) == 0 && strstr(buf_cstr(&out), INSTALLED_CRON_BEGIN) != NULL;
+    size_t lines = process_run(&options, &out, NULL) == 0 ? count_lines(buf_cstr(&out)) : 0;
     buf_release(&out);
-    if (!ok)
+    if (lines == 0) {
         set_why(why, mem_strdup("its lines are gone from the crontab"));
-    return ok && installed_cron_lives(why);
+        return false;
+    }
+    if (!installed_cron_lives(why))
+        return false;
+    *partly = lines < item->trigger_count;
+    if (*partly)
+        set_why(why, mem_printf("%zu of its %zu lines are gone from the crontab, or switched off there",
+                                item->trigger_count - lines, item->trigger_count));
+    return !*partly;
 }
 
 /* --- systemd --- */
@@ -191,7 +243,8 @@ bool installed_gateway_answers(const char *home, char **why)
 
 /* --- all --- */
 
-static bool check_item(const char *state_dir, int64_t now_ms, const struct installed_item *item, char **why)
+static bool check_item(const char *state_dir, int64_t now_ms, const struct installed_item *item, bool *partly,
+                       char **why)
 {
     if (!item->enabled) {
         set_why(why, mem_strdup("its schedule is installed, but disabled"));
@@ -201,11 +254,11 @@ static bool check_item(const char *state_dir, int64_t now_ms, const struct insta
     case VIA_OPENCLAW:
         return installed_gateway_answers(item->home, why);
     case VIA_DAEMON:
-        return installed_daemon_lives(state_dir, now_ms, why);
+        return installed_daemon_lives(state_dir, now_ms, why) && check_jobs(state_dir, item, partly, why);
     case VIA_SYSTEMD:
         return check_timers(item, why);
     default:
-        return check_cron(why);
+        return check_cron(item, partly, why);
     }
 }
 
@@ -240,8 +293,9 @@ void installed_check(const char *state_dir, int64_t now_ms, struct fact_list *ou
         if (all.items[i].placeholder)
             continue;
         char *why = NULL;
-        bool ok = check_item(state_dir, now_ms, &all.items[i], &why);
+        bool partly = false, ok = check_item(state_dir, now_ms, &all.items[i], &partly, &why);
         fact_list_add(out, schedule_via_name(all.items[i].via), ok, ok ? "alive" : why);
+        out->items[out->count - 1].partly = !ok && partly;
         free(why);
     }
     installed_release(&all);

@@ -19,8 +19,9 @@ static struct record records[2];
 static struct record_list lists[2];
 static struct fact_tier fact_tiers[2];
 static struct fact_destination fact_places[2];
-static struct fact_check schedulers[] = {{"daemon", true, "alive"}}, databases[] = {{"container 'db'", false, "down"}},
-                         clocks[] = {{"run records", true, ""}};
+static struct fact_check schedulers[] = {{"daemon", true, "alive", false}},
+                         databases[] = {{"container 'db'", false, "down", false}},
+                         clocks[] = {{"run records", true, "", false}};
 static struct plan plan;
 static struct health_report report;
 

@@ -234,7 +234,8 @@ static void test_rules__space_tells_when_it_will_be_full(void **state)
 static void test_rules__each_database_that_cannot_be_dumped_is_a_warning(void **state)
 {
     (void)state;
-    struct fact_check checks[] = {{"postgres 'erp'", false, "connection refused"}, {"redis", true, "1.2 MB"}};
+    struct fact_check checks[] = {{"postgres 'erp'", false, "connection refused", false},
+                                  {"redis", true, "1.2 MB", false}};
     facts.dumps = (struct fact_list){.items = checks, .count = 2};
     assert_int_equal(level_of("dump-failed", "redis"), -1);
     facts.dumps.looked = true;
@@ -250,18 +251,22 @@ static void test_rules__each_database_that_cannot_be_dumped_is_a_warning(void **
 static void test_rules__schedulers_are_one_alert_whichever_is_dead(void **state)
 {
     (void)state;
-    struct fact_check checks[] = {{"openclaw", true, "fine"}, {"daemon", true, "fine"}, {"cron", true, "fine"}};
+    struct fact_check checks[] = {
+        {"openclaw", true, "fine", false}, {"daemon", true, "fine", false}, {"cron", true, "fine", false}};
     facts.schedulers = (struct fact_list){.items = checks, .count = 3};
     assert_int_equal(level_of("scheduler", ""), -1);
     facts.schedulers.looked = true;
     assert_int_equal(level_of("scheduler", ""), ALERT_FINE);
-    checks[1] = (struct fact_check){"daemon", false, "the daemon is not running"};
+    checks[1] = (struct fact_check){"daemon", false, "the daemon is not running", false};
     const struct finding *f = say("scheduler", "");
     assert_int_equal(f->level, ALERT_WARNING);
     assert_string_equal(f->text, "the daemon is not running");
     assert_null(f->details);
-    checks[0] = (struct fact_check){"openclaw", false, "the gateway does not answer"};
-    checks[2] = (struct fact_check){"cron", false, ""};
+    checks[0] = checks[2] = checks[1];
+    checks[0].partly = true;
+    assert_string_equal(say("scheduler", "")->text, "not all that is due will be started: the daemon is not running");
+    checks[0] = (struct fact_check){"openclaw", false, "the gateway does not answer", false};
+    checks[2] = (struct fact_check){"cron", false, "", false};
     f = say("scheduler", "");
     assert_string_equal(f->text, "nothing will start the next run: the gateway does not answer");
     assert_string_equal(f->details, "daemon: the daemon is not running\ncron: it does not say why");
@@ -272,7 +277,8 @@ static void test_rules__schedulers_are_one_alert_whichever_is_dead(void **state)
 static void test_rules__each_clock_that_is_off_is_a_warning(void **state)
 {
     (void)state;
-    struct fact_check checks[] = {{"nas", false, "the clock of 'nas' is 7m ahead"}, {"run records", true, "fine"}};
+    struct fact_check checks[] = {{"nas", false, "the clock of 'nas' is 7m ahead", false},
+                                  {"run records", true, "fine", false}};
     facts.skews = (struct fact_list){.items = checks, .count = 2, .looked = true};
     assert_int_equal(level_of("skew", "nas"), ALERT_WARNING);
     assert_int_equal(level_of("skew", "run records"), ALERT_FINE);

@@ -239,6 +239,7 @@ static void test_check__sees_a_daemon_that_is_gone_alive_or_hangs(void **state)
 {
     (void)state;
     remember(VIA_DAEMON, true);
+    write_file("jobs.json", "[{id:'clawback-0'}, {id:'clawback-1', enabled:true}, {id:'clawback-2'}]");
     expect_found("daemon", false, "does not run");
     write_file("daemon.lock", "process 1\n");
     expect_found("daemon", false, "does not run");
@@ -254,6 +255,25 @@ static void test_check__sees_a_daemon_that_is_gone_alive_or_hangs(void **state)
     expect_found("daemon", false, "hangs: no sign of life for 10 minutes");
     close(fd);
     free(beat);
+    free(path);
+}
+
+static void test_check__sees_jobs_that_the_daemon_lacks(void **state)
+{
+    (void)state;
+    remember(VIA_DAEMON, true);
+    write_file("daemon.lock", "process 1\n");
+    char *path = os_path_join(dir, "daemon.lock");
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    expect_found("daemon", false, "jobs.json' is gone or cannot be read");
+    write_file("jobs.json", "{jobs:[{id:'clawback-0'}, 7, {id:'clawback-2'}]}");
+    expect_found("daemon", false, "its job 'clawback-1' is gone from");
+    write_file("jobs.json", "{jobs:[{id:'clawback-0'}, {id:'clawback-1', enabled:false}, {id:'clawback-2'}]}");
+    expect_found("daemon", false, "its job 'clawback-1' is disabled in");
+    write_file("jobs.json", "{jobs:[{id:'clawback-0'}, {id:'clawback-1'}, {id:'clawback-2'}]}");
+    expect_found("daemon", true, "");
+    close(fd);
     free(path);
 }
 
@@ -292,8 +312,13 @@ static void test_check__misses_the_crontabs_lines(void **state)
     remember(VIA_CRON, true);
     write_program("crontab", "#!/bin/sh\necho '* * * * * x'\n");
     expect_found("cron", false, "gone from the crontab");
-    write_program("crontab", "#!/bin/sh\necho \"# clawback: begin (written by 'clawback schedule install')\"\n");
+    write_program("crontab", "#!/bin/sh\ncat <<E\n# clawback: begin (written by 'clawback schedule install')\n"
+                             "1 * * * * a\n#off 2 * * * * b\n# clawback: end\n1 * * * * c\nE\n");
     bool lives = installed_cron_lives(&why);
+    expect_found("cron", false,
+                 lives ? "2 of its 3 lines are gone from the crontab, or switched off" : "no cron daemon");
+    write_program("crontab", "#!/bin/sh\ncat <<E\n# clawback: begin (written by 'clawback schedule install')\n"
+                             "1 * * * * a\n2 * * * * b\n3 * * * * c\n# clawback: end\nE\n");
     expect_found("cron", lives, lives ? "" : "no cron daemon");
     setenv("PATH", old, 1);
     free(why);
@@ -389,6 +414,7 @@ int main(void)
         IN_DIR(test_check__says_that_it_is_disabled),
         IN_DIR(test_check__sees_a_daemon_that_is_gone_alive_or_hangs),
         IN_DIR(test_check__asks_systemd_for_each_timer),
+        IN_DIR(test_check__sees_jobs_that_the_daemon_lacks),
         IN_DIR(test_check__misses_the_crontabs_lines),
         IN_DIR(test_check__asks_openclaws_gateway_at_its_port),
         IN_DIR(test_check__passes_over_a_placeholder),
