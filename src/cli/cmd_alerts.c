@@ -91,7 +91,7 @@ static int list(struct cli *cli, const struct alerts_options *o, const char *sta
         state_close(s);
         return -1;
     }
-    alerts_view_open(cli, &open, os_now_ms());
+    alerts_view_open(cli, s, &open, os_now_ms());
     alert_list_release(&open);
     state_close(s);
     return 0;
@@ -241,9 +241,15 @@ static int silence(struct cli *cli, const struct alerts_options *o, const char *
     if (check_silence(o, rule, err) != 0 || state_open(&s, state_dir, err) != 0)
         return -1;
     int rc = alerts_silence(s, rule, subject, until, err);
+    /* What ends the silence of one subject does not end that of all. */
+    int64_t still = rc == 0 && subject != NULL && until == 0 ? alerts_silenced_until(s, rule, subject, now) : 0;
     state_close(s);
     if (rc != 0)
         return rc;
+    if (still != 0) {
+        cli_note(cli, "all of '%s' is silenced, too: 'clawback alerts silence %s --for 0' ends that", rule, rule);
+        return 0;
+    }
     char when[OS_TIME_BYTES];
     struct timespec t = {.tv_sec = until / 1000};
     if (until == 0)

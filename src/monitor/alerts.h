@@ -53,5 +53,7 @@ int alerts_history(const char *state_dir, size_t max, struct alert_list *out, st
 /* Not told until then (Unix ms; 0: told again from now on); it is opened and closed as always. subject NULL: every
  * subject of that rule. */
 int alerts_silence(struct state *s, const char *rule, const char *subject, int64_t until_ms, struct err *err);
+/* Until when it is not told, Unix ms; 0: it is. */
+int64_t alerts_silenced_until(struct state *s, const char *rule, const char *subject, int64_t now_ms);
 /* For a database that was made anew, within the transaction that makes it: what alerts.jsonl says is open. */
 int alerts_restore(struct state *s, struct err *err);

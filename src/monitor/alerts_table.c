@@ -107,14 +107,20 @@ void alert_rows_release(struct alert_rows *l)
 
 /* --- silence --- */
 
-bool alert_silenced(struct state *s, const char *rule, const char *subject, int64_t now_ms)
+int64_t alerts_silenced_until(struct state *s, const char *rule, const char *subject, int64_t now_ms)
 {
     sqlite3_stmt *q = state_query(
-        s, NULL, "SELECT 1 FROM silences WHERE rule = ? AND (subject = ? OR subject = '*') AND until_ms > ?", "tti",
+        s, NULL,
+        "SELECT max(until_ms) FROM silences WHERE rule = ? AND (subject = ? OR subject = '*') AND until_ms > ?", "tti",
         rule, subject, now_ms);
-    bool silenced = q != NULL && state_step(s, q, NULL) == 1;
+    int64_t until_ms = q != NULL && state_step(s, q, NULL) == 1 ? sqlite3_column_int64(q, 0) : 0;
     sqlite3_finalize(q);
-    return silenced;
+    return until_ms;
+}
+
+bool alert_silenced(struct state *s, const char *rule, const char *subject, int64_t now_ms)
+{
+    return alerts_silenced_until(s, rule, subject, now_ms) != 0;
 }
 
 static int silence(struct state *s, const char *rule, const char *subject, int64_t until_ms, struct err *err)
