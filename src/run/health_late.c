@@ -35,7 +35,7 @@ int64_t health_late_ms(const struct plan_tier *t, unsigned late_percent, const s
     const struct schedule *s = &t->schedule;
     int64_t success = fact_last_success_ms(records), due;
     int64_t since = success != 0 ? success : since_ms;
-    if (t->disabled || since == 0)
+    if (t->disabled || since == 0 || late_percent == 0)
         return 0;
     switch (s->kind) {
     case SCHEDULE_NONE:

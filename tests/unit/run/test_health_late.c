@@ -60,6 +60,16 @@ static void test_late__never_succeeded_counts_from_when_somebody_watched(void **
     assert_int_equal(health_late_ms(&t, 100, &one, 1000), 1000 + 4 * HOUR);
 }
 
+static void test_late__switched_off_nothing_is_late(void **state)
+{
+    (void)state;
+    const struct plan_tier every = {.schedule = {.kind = SCHEDULE_EVERY, .every_ms = (uint64_t)(2 * HOUR)}};
+    const struct plan_tier once = {.schedule = {.kind = SCHEDULE_AT, .at_ms = 2000}};
+    const struct record_list none = {.count = 0};
+    assert_int_equal(health_late_ms(&every, 0, &none, 1000), 0);
+    assert_int_equal(health_late_ms(&once, 0, &none, 1000), 0);
+}
+
 static void test_late__who_has_no_schedule_is_never_late(void **state)
 {
     (void)state;
@@ -123,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late__an_interval_and_a_quarter),
         cmocka_unit_test(test_late__never_succeeded_counts_from_when_somebody_watched),
+        cmocka_unit_test(test_late__switched_off_nothing_is_late),
         cmocka_unit_test(test_late__who_has_no_schedule_is_never_late),
         cmocka_unit_test(test_late__cron_has_until_a_quarter_of_the_way_to_the_time_after),
         cmocka_unit_test(test_late__cron_keeps_to_the_clock_when_summer_begins_and_ends),
