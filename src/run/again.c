@@ -63,7 +63,7 @@ static bool is_kept(const struct record_list *records)
 bool again_awaited(const struct record_list *records, bool running, int64_t now_ms)
 {
     const struct record *last = record_last_ended(records);
-    if (last == NULL || last->status != RECORD_FAILED || last->retry_at_ms == 0 || !is_kept(records))
+    if (last == NULL || last->status != RECORD_FAILED || !last->retry || last->retry_at_ms == 0 || !is_kept(records))
         return false;
     if (record_unended(records) != NULL)
         return running;

@@ -5,9 +5,9 @@
  *     CLAWBACK_ATTEMPT         which attempt this is: 1, 2, …
  *     CLAWBACK_RETRY_AFTER_MS  so long after a failure it comes again; 0: it does not
  *
- * A tier that failed so has the time of the next attempt in its record, is due then, and its failure is told only when
- * the last attempt has failed, too, or when nobody came. Pure, but for the environment. (What the plan has under
- * `retry` is run/retry.h's: a single process makes these attempts.)
+ * A tier that failed so has the time of the next attempt in its record, is due then, and its failure (where there is
+ * hope) is told only when the last attempt has failed, too, or when nobody came. Pure, but for the environment. (What
+ * the plan has under `retry` is run/retry.h's: a single process makes these attempts.)
  */
 #pragma once
 #include <stdbool.h>
@@ -25,6 +25,6 @@ struct again again_promised(void);
 int64_t again_at_ms(const struct record_list *records);
 /* We are another attempt, and nobody else runs: is it this tier that needs it? Also when it was killed. */
 bool again_needed(const struct record_list *records);
-/* The last run failed, and the next attempt is to come, or (running) under way: not when one before it did not come,
- * and not in a second series of attempts. */
+/* The last run failed, trying again may help, and the next attempt is to come, or (running) under way: not when one
+ * before it did not come, and not in a second series of attempts. */
 bool again_awaited(const struct record_list *records, bool running, int64_t now_ms);

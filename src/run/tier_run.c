@@ -305,8 +305,9 @@ static void finish_record(struct tier_run *t)
 {
     struct err err = {0};
     t->record.time = os_now();
+    /* Also where there is no hope: an attempt that finds nothing to do would count as a success. */
     bool goes_on = !t->run->last_attempt && !t->record.interrupted;
-    if (t->record.status == RECORD_FAILED && t->record.retry && t->run->again_ms > 0 && !goes_on)
+    if (t->record.status == RECORD_FAILED && t->run->again_ms > 0 && !goes_on)
         t->record.retry_at_ms = os_time_ms(&t->record.time) + (int64_t)t->run->again_ms;
     t->record.duration_ms = (os_monotonic_ns() - t->started_ns) / 1000000;
     if (!t->run->options->dry_run && record_append(t->run->options->state_dir, &t->record, &err) != 0) {

@@ -333,6 +333,23 @@ def test_nobody_hears_of_a_failure_that_the_daemons_next_attempt_mends(box):
         daemon.stop()
 
 
+def test_a_hopeless_failure_is_told_at_once_and_is_never_a_success(box):
+    with Http() as web:
+        plan = plan_with(box, "  config: {every: 2h, files: [~/.openclaw], to: usb}", "hook: {webhook: \"%s/in\"}" % web.url)
+        plan.run()
+        os.unlink(state(box, "runs", "config.jsonl"))  # so that it is due
+        box.write("passphrase", "another one of more than twenty characters\n", 0o600)
+        daemon = daemon_with(box, plan, retry={"times": 1, "afterMs": 3000})
+        daemon.run_now("backup")
+        daemon.wait_records("backup", status="failed")
+        wait_until(lambda: told_of(web, "run-failed") == ["opened"], "the alert")
+        equal(len(plan.records("config")), 2, "lines until then")
+        equal([r["retry"] for r in daemon.wait_records("backup", 2, "failed")], ["yes", "no"], "attempts")
+        equal(daemon.records("backup", "completed"), [], "successes")
+        equal(told_of(web, "run-failed"), ["opened"], "what was told")
+        daemon.stop()
+
+
 def test_a_run_that_was_killed_is_made_by_the_daemons_next_attempt(box):
     tiers = "  slow: {every: 2h, command: [{name: x, command: \"cat %s || kill -9 $CLAWBACK_PID\"}], to: usb}" % box.path("gift")
     plan = plan_with(box, tiers, command_channel(box))

@@ -93,6 +93,8 @@ static void test_again__an_attempt_is_for_what_failed_or_was_killed(void **state
     assert_false(again_needed(&list)); /* that one was not to be tried again */
     attempt(10, 30);
     assert_true(again_needed(&list)); /* whatever the clock says */
+    attempt(9, 30)->retry = false;
+    assert_true(again_needed(&list)); /* hopeless, but not done */
     add(RECORD_STARTED, "b", NOW_MS);
     assert_true(again_needed(&list)); /* killed */
     add(RECORD_COMPLETED, "b", NOW_MS);
@@ -109,6 +111,15 @@ static void test_again__a_failure_is_kept_back_until_an_attempt_does_not_come(vo
     assert_false(again_awaited(&list, false, NOW_MS - 5 * MINUTE_MS));
     add(RECORD_STARTED, "b", NOW_MS - 9 * MINUTE_MS);
     assert_true(again_awaited(&list, true, NOW_MS));
+    assert_false(again_awaited(&list, false, NOW_MS));
+}
+
+static void test_again__what_is_hopeless_is_told_at_once(void **state)
+{
+    (void)state;
+    struct record *r = attempt(1, 10);
+    assert_true(again_awaited(&list, false, NOW_MS));
+    r->retry = false;
     assert_false(again_awaited(&list, false, NOW_MS));
 }
 
@@ -158,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_again__an_attempt_is_for_what_failed_or_was_killed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_again__a_failure_is_kept_back_until_an_attempt_does_not_come, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_again__what_is_hopeless_is_told_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_again__a_failure_is_told_after_the_last_attempt_and_from_then_on, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_again__a_series_that_never_ends_is_told, set_up, tear_down),
