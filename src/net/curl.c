@@ -175,6 +175,10 @@ int curl_failure(const struct curl_transfer *t, CURLcode code, const char *shown
     if (code == CURLE_SSL_CACERT_BADFILE)
         return err_set(err, ERR_USAGE, "cannot reach '%s': the file with its certificate authority cannot be read: %s",
                        shown, t->details);
+    /* What speaks no HTTP, or sends headers without end: libcurl's codes for these say something else. */
+    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_OUT_OF_MEMORY)
+        return err_set(err, ERR_IO, "cannot talk to '%s': what it answers is no proper answer: %s", shown,
+                       t->details[0] != '\0' ? t->details : t->api->easy_strerror(code));
     bool details = details_are_safe(code) && t->details[0] != '\0';
     return err_set(err, ERR_IO, "cannot reach '%s': %s", shown, details ? t->details : t->api->easy_strerror(code));
 }
