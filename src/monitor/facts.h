@@ -59,6 +59,7 @@ struct facts {
     struct fact_destination *destinations;
     size_t destination_count;
     struct fact_list dumps;      /* databases: could they be dumped? */
+    struct fact_list jobs;       /* of the daemon's, that are no runs of the plan: did the last one go well? */
     struct fact_list schedulers; /* each trigger that was installed: does it live? None installed: one item, not ok */
     struct fact_list skews;      /* clocks: ours against a peer's, and against our own records */
     bool proof_looked;

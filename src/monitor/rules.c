@@ -11,7 +11,7 @@
 const char *const RULE_NAMES[] = {"run-failed",    "run-incomplete", "late",        "never-ended", "records-broken",
                                   "upload-failed", "destination",    "space",       "slow",        "growth",
                                   "shrink",        "push-failed",    "dump-failed", "scheduler",   "skew",
-                                  "proof",         "absent",         "state",       NULL};
+                                  "proof",         "absent",         "state",       "job-failed",  NULL};
 
 /* --- the facts --- */
 

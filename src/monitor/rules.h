@@ -7,6 +7,8 @@
  *     rule             level               subject       when; and when it is over
  *     run-failed       critical            tier          the last run failed (not: was interrupted by a person, is to
  *                                                        be tried again soon); over when one completes or is skipped
+ *     job-failed       critical            job           the last run of a job of the daemon's that ran no tier failed,
+ *                                                        for good; over when one completes
  *     run-incomplete   warning             tier          … lacks something (exit code 3) that no other rule names
  *     late             critical            tier          past late_ms, also before the first run; a run that is under
  *                                                        way, or another's that it waits for, has as long again (a

@@ -25,6 +25,20 @@ static void dumps(const struct facts *f, struct finding_list *out)
     }
 }
 
+static void jobs(const struct facts *f, struct finding_list *out)
+{
+    for (size_t i = 0; f->jobs.looked && i < f->jobs.count; i++) {
+        const struct fact_check *c = &f->jobs.items[i];
+        if (c->ok) {
+            finding_add(out, "job-failed", c->subject, ALERT_FINE, "the last run of job '%s' went well", c->subject);
+            continue;
+        }
+        struct finding *found =
+            finding_add(out, "job-failed", c->subject, ALERT_CRITICAL, "job '%s' failed at %s", c->subject, text_of(c));
+        rules_command(found, "clawback runs '%s'", c->subject);
+    }
+}
+
 /* One finding for all of them: which there are changes when another one is installed. */
 static void schedulers(const struct facts *f, struct finding_list *out)
 {
@@ -102,6 +116,7 @@ static void proof(const struct facts *f, struct finding_list *out)
 void rules_services(const struct facts *f, struct finding_list *out)
 {
     dumps(f, out);
+    jobs(f, out);
     schedulers(f, out);
     skews(f, out);
     proof(f, out);

@@ -222,6 +222,7 @@ int health_gather(const struct health_options *o, struct facts *out, struct fact
     held->destinations = mem_zalloc((held->destination_count + 1) * sizeof *held->destinations);
     gather_tiers(o, out, held);
     gather_proof(o, out);
+    health_look_jobs(o, held, out->now_ms, &held->jobs);
     int rc = gather_destinations(o, out, held, err);
     if (rc == 0)
         rc = health_look_schedulers(o, out->now_ms, &held->schedulers, err);
@@ -230,6 +231,7 @@ int health_gather(const struct health_options *o, struct facts *out, struct fact
     if (rc == 0 && !o->quick)
         health_compare_clocks(o, held, out->now_ms, &held->skews);
     out->dumps = held->dumps;
+    out->jobs = held->jobs;
     out->schedulers = held->schedulers;
     out->skews = held->skews;
     *held_out = held;
@@ -251,6 +253,7 @@ void facts_release(struct facts_held *held)
     free(held->looks);
     free(held->destinations);
     fact_list_release(&held->dumps);
+    fact_list_release(&held->jobs);
     fact_list_release(&held->schedulers);
     fact_list_release(&held->skews);
     free(held);

@@ -1,5 +1,6 @@
 /* Between the files of health: what the facts point to, and the parts that gather them. */
 #pragma once
+#include <jansson.h>
 #include "run/bounded.h"
 #include "run/health.h"
 
@@ -12,7 +13,7 @@ struct facts_held {
     struct destination_look *looks; /* of each destination */
     struct fact_destination *destinations;
     size_t destination_count;
-    struct fact_list dumps, schedulers, skews; /* all strings their own */
+    struct fact_list dumps, jobs, schedulers, skews; /* all strings their own */
 };
 
 /* Adds one; both texts are copied. */
@@ -24,6 +25,13 @@ void fact_list_release(struct fact_list *l);
 int health_look_destinations(const struct health_options *o, struct destination_look *looks, struct err *err);
 int health_look_databases(const struct health_options *o, struct fact_list *out, struct err *err);
 int health_look_schedulers(const struct health_options *o, int64_t now_ms, struct fact_list *out, struct err *err);
+
+/* health_jobs.c: the jobs of jobs.json that are no runs of the plan, as their records have them; what is tried again,
+ * or was stopped with the daemon, is not looked at. */
+void health_look_jobs(const struct health_options *o, const struct facts_held *held, int64_t now_ms,
+                      struct fact_list *out);
+/* installed_check.c: a file of JSON5; NULL: there is none, or it is none. */
+json_t *health_load_json5(const char *path);
 
 /* health_clock.c: ours against the times of our own records, and against those that destinations write. */
 void health_compare_clocks(const struct health_options *o, const struct facts_held *held, int64_t now_ms,

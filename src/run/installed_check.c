@@ -51,7 +51,7 @@ static bool is_locked(const char *path)
     return locked;
 }
 
-static json_t *load_json5(const char *path)
+json_t *health_load_json5(const char *path)
 {
     struct buf text, json;
     buf_init(&text, FILE_MAX_BYTES);
@@ -68,7 +68,7 @@ bool installed_daemon_lives(const char *state_dir, int64_t now_ms, char **why)
 {
     char *lock = os_path_join(state_dir, "daemon.lock"), *beat = os_path_join(state_dir, "daemon.json");
     bool lives = is_locked(lock);
-    json_t *doc = lives ? load_json5(beat) : NULL;
+    json_t *doc = lives ? health_load_json5(beat) : NULL;
     int64_t tick = json_integer_value(json_object_get(doc, "tickMs"));
     if (!lives) {
         set_why(why, mem_strdup("the daemon does not run"));
@@ -97,7 +97,7 @@ static const json_t *find_job(const json_t *jobs, const char *id)
 static bool check_jobs(const char *state_dir, const struct installed_item *item, bool *partly, char **why)
 {
     char *path = os_path_join(state_dir, "jobs.json");
-    json_t *doc = load_json5(path);
+    json_t *doc = health_load_json5(path);
     const json_t *jobs = json_is_array(doc) ? doc : json_object_get(doc, "jobs");
     bool ok = doc != NULL;
     *partly = ok;
@@ -197,7 +197,7 @@ static json_t *load_configuration(const char *home)
     json_t *doc = NULL;
     for (size_t i = 0; doc == NULL && i < sizeof NAMES / sizeof *NAMES; i++) {
         char *path = os_path_join(home, NAMES[i]);
-        doc = load_json5(path);
+        doc = health_load_json5(path);
         free(path);
     }
     return doc;

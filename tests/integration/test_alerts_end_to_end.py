@@ -365,6 +365,30 @@ def test_a_run_that_was_killed_is_made_by_the_daemons_next_attempt(box):
     daemon.stop()
 
 
+def test_a_job_that_fails_without_a_run_of_the_plan_is_told(box):
+    plan = plan_with(box, "  good: {every: 2h, files: [~/.openclaw], to: usb}\n"
+                          "  slow: {every: 2h, command: [{name: x, command: \"sleep 60\"}], to: usb}", command_channel(box))
+    daemon = Daemon(box, os.path.relpath(state(box), box.path()))
+    daemon.write_jobs({"mine": command("echo it broke >&2; exit $(cat %s || echo 7)" % box.path("gift"), retry={"times": 1, "afterMs": 3000}),
+                       "slow": command(clawback_binary(), "run", "slow", "-c", plan.file, timeoutMs=3000)})
+    daemon.start()
+    daemon.run_now("mine")
+    daemon.wait_records("mine", status="failed")
+    check(("job-failed", "mine") not in found(box, plan), "it is told while another attempt is to come", found(box, plan))
+    daemon.wait_records("mine", 2, "failed")
+    equal(found(box, plan)[("job-failed", "mine")], "critical", "what health finds")
+    daemon.run_now("slow")
+    check("took longer than 3s" in daemon.wait_records("slow", status="failed")[0]["error"], "why it failed")
+    equal(found(box, plan)[("job-failed", "slow")], "critical", "a run that its daemon stopped")
+    plan.run("good")
+    check("CRITICAL: job 'mine' failed at 20" in text_of(box.path("own.txt")), "what is told", text_of(box.path("own.txt")))
+    box.write("gift", "0")
+    daemon.run_now("mine")
+    daemon.wait_records("mine")
+    equal(found(box, plan)[("job-failed", "mine")], "fine", "what health finds afterwards")
+    daemon.stop()
+
+
 # --- what else comes and goes ---
 
 def test_a_drive_that_is_unplugged_is_one_alert(box):

@@ -274,6 +274,21 @@ static void test_rules__schedulers_are_one_alert_whichever_is_dead(void **state)
     assert_int_equal(level_of("scheduler", ""), -1);
 }
 
+static void test_rules__each_job_that_failed_is_critical(void **state)
+{
+    (void)state;
+    struct fact_check checks[] = {{"mine", false, "2026-02-04 06:00: exited with status 7", false},
+                                  {"other", true, "it went well", false}};
+    facts.jobs = (struct fact_list){.items = checks, .count = 2};
+    assert_int_equal(level_of("job-failed", "mine"), -1);
+    facts.jobs.looked = true;
+    assert_int_equal(level_of("job-failed", "other"), ALERT_FINE);
+    const struct finding *f = say("job-failed", "mine");
+    assert_int_equal(f->level, ALERT_CRITICAL);
+    assert_string_equal(f->text, "job 'mine' failed at 2026-02-04 06:00: exited with status 7");
+    assert_string_equal(f->command, "clawback runs 'mine'");
+}
+
 static void test_rules__each_clock_that_is_off_is_a_warning(void **state)
 {
     (void)state;
@@ -336,6 +351,7 @@ int main(void)
         TEST(test_rules__space_tells_when_it_will_be_full),
         TEST(test_rules__each_database_that_cannot_be_dumped_is_a_warning),
         TEST(test_rules__schedulers_are_one_alert_whichever_is_dead),
+        TEST(test_rules__each_job_that_failed_is_critical),
         TEST(test_rules__each_clock_that_is_off_is_a_warning),
         TEST(test_rules__an_old_proof_is_a_warning),
         TEST(test_rules__where_nothing_was_ever_proven_it_counts_from_the_beginning),
