@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/shell.h"
 #include "cli/commands.h"
 #include "cli/health_view.h"
 #include "cli/plan_access.h"
@@ -139,7 +140,11 @@ static int without_plan(struct cli *cli, const struct health_args *o, const stru
     r.facts.now_ms = os_now_ms();
     struct finding *f =
         finding_add(&r.findings, "plan", "", ALERT_CRITICAL, "no plan, so no backups: %s", why->message);
-    f->command = mem_strdup(why->code == ERR_NOT_FOUND ? "clawback setup" : "clawback config check");
+    char *file = o->config != NULL ? shell_word(o->config) : NULL;
+    f->command = why->code == ERR_NOT_FOUND
+                     ? mem_strdup("clawback setup")
+                     : mem_printf("clawback config check%s%s", file != NULL ? " " : "", file != NULL ? file : "");
+    free(file);
     if (o->nagios && !cli->json) {
         char shown[ERR_MESSAGE_BYTES * 2];
         cli_print(cli, "UNKNOWN: %s", cli_printable(why->message, shown, sizeof shown));
