@@ -114,7 +114,7 @@ static json_t *destination(const struct plan_destination *d)
 {
     json_t *o = json_object();
     view_put(o, d->location[0] == '/' ? "path" : "repository", url(d->location));
-    view_put(o, "require_mount", flag(d->require_mount, false));
+    view_put(o, "require_mount", d->mount_point != NULL ? view_text(d->mount_point) : flag(d->require_mount, false));
     view_put(o, "reserve", d->reserve_bytes > 0 ? view_size(d->reserve_bytes) : view_text("0"));
     view_put(o, "allow_unencrypted", flag(d->allow_unencrypted, false));
     view_put(o, "limit_write", view_size(d->limit_write_bytes_per_s));

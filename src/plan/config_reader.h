@@ -61,7 +61,7 @@ void *config_name_array(struct config_reader *r, const struct yaml_node *n, size
 
 config_take config_take_map;    /* more: a table */
 config_take config_take_items;  /* more: struct config_items */
-config_take config_take_bool;   /* bool */
+config_take config_take_bool;   /* bool; more: what is expected, where it is not only true or false */
 config_take config_take_not;    /* bool, turned round */
 config_take config_take_text;   /* const char *, not empty */
 config_take config_take_word;   /* the same; cannot be mistaken for an option of a program */

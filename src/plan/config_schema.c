@@ -45,12 +45,26 @@ static void take_repository(struct config_reader *r, const struct yaml_node *n, 
     }
 }
 
+/* Whether a drive must be mounted, or at which directory. */
+static void take_mount(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
+{
+    struct plan_destination *d = to;
+    if (n->kind != YAML_SCALAR || (n->text[0] != '/' && strncmp(n->text, "~/", 2) != 0)) {
+        config_take_bool(r, n, &d->require_mount, f);
+        return;
+    }
+    config_take_path(r, n, &d->mount_point, f);
+    d->require_mount = true;
+    if (d->mount_point != NULL && strcmp(d->mount_point, "/") == 0)
+        config_expected(r, n, f->more);
+}
+
 #define AT(type, member) .offset = offsetof(struct type, member)
 
 static const struct config_field DESTINATION[] = {
     {"path", config_take_path, AT(plan_destination, location)},
     {"repository", take_repository, AT(plan_destination, location)},
-    {"require_mount", config_take_bool, AT(plan_destination, require_mount)},
+    {"require_mount", take_mount, .more = "true, false, or the directory below / that the drive is mounted at"},
     {"reserve", config_take_size, AT(plan_destination, reserve_bytes)},
     {"allow_unencrypted", config_take_bool, AT(plan_destination, allow_unencrypted)},
     {"limit_write", config_take_rate, AT(plan_destination, limit_write_bytes_per_s)},

@@ -40,9 +40,8 @@ static bool parse_bool(const struct yaml_node *n, bool *out)
 
 void config_take_bool(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
 {
-    (void)f;
     if (!parse_bool(n, to))
-        config_expected(r, n, "true or false");
+        config_expected(r, n, f->more != NULL ? f->more : "true or false");
 }
 
 void config_take_not(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)

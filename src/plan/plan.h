@@ -18,10 +18,11 @@
 
 struct plan_destination {
     const char *name;
-    const char *location;   /* a path, absolute; or what store_open() takes ("local:/x") */
-    bool require_mount;     /* paths: something must be mounted there or above it; not /, nor where our state is */
-    uint64_t reserve_bytes; /* free space that a run leaves alone; default 100 MB */
-    bool allow_unencrypted; /* unencrypted archives may go there */
+    const char *location;    /* a path, absolute; or what store_open() takes ("local:/x") */
+    bool require_mount;      /* paths: a drive must be mounted there: run/destination.h */
+    const char *mount_point; /* the drive's, absolute, never "/"; NULL: not named. Only with require_mount */
+    uint64_t reserve_bytes;  /* free space that a run leaves alone; default 100 MB */
+    bool allow_unencrypted;  /* unencrypted archives may go there */
     uint64_t limit_write_bytes_per_s;
     const char *compression;  /* repositories: off, fastest, auto (NULL), better, max */
     struct secret passphrase; /* its own; kind SECRET_NONE: the plan's */

@@ -107,24 +107,65 @@ static bool look(struct destination_check *c, struct look *l)
     return true;
 }
 
+/* What an automounter put there only means that it watches the place. */
+static bool is_drive(const struct mount_point *m)
+{
+    return m != NULL && strcmp(m->type, "autofs") != 0;
+}
+
 /* Something that is mounted above it counts, but not what holds our state: where /home is a file system of its own, a
  * bare mount point below it lies on that one. */
 static bool is_mounted(const struct look *l, const char *state_dir)
 {
     char *existing = mounts_existing(state_dir != NULL ? state_dir : "/"), *real = realpath(existing, NULL);
     const struct mount_point *ours = real != NULL ? mounts_of(&l->mounts, real) : NULL;
-    bool mounted = l->mount != NULL && strcmp(l->mount->path, "/") != 0 && l->mount != ours;
+    bool mounted = is_drive(l->mount) && strcmp(l->mount->path, "/") != 0 && l->mount != ours;
     free(existing);
     free(real);
     return mounted;
 }
 
+static bool not_mounted(struct destination_check *c, const char *at)
+{
+    return problem(c, DESTINATION_NOT_MOUNTED, ERR_NOT_FOUND,
+                   "nothing is mounted at '%s' (require_mount): plug the drive in and mount it", at);
+}
+
+/* The mount point that the plan names. */
+static bool check_named_mount(struct destination_check *c, const struct look *l)
+{
+    const char *at = c->destination->mount_point;
+    char *real = realpath(at, NULL);
+    const struct mount_point *m = real != NULL ? mounts_of(&l->mounts, real) : NULL;
+    bool mounted = is_drive(m) && strcmp(m->path, real) == 0;
+    bool on_it = mounted && l->existing != NULL && os_path_is_below(l->existing, real);
+    free(real);
+    if (!mounted)
+        return not_mounted(c, at);
+    return on_it ||
+           problem(c, DESTINATION_NOT_MOUNTED, ERR_USAGE,
+                   "'%s' does not lie on what is mounted at '%s' (require_mount): correct one of them", c->path, at);
+}
+
 static bool check_mounted(struct destination_check *c, const struct destination_options *o, const struct look *l)
 {
-    if (!c->destination->require_mount || is_mounted(l, o->state_dir))
+    if (c->destination->mount_point != NULL)
+        return check_named_mount(c, l);
+    return !c->destination->require_mount || is_mounted(l, o->state_dir) || not_mounted(c, c->path);
+}
+
+/* As long as no marker tells: is that the drive, or does it hold the drive's bare mount point? */
+static bool check_first_mount(struct destination_check *c, const struct destination_options *o, const struct look *l)
+{
+    const struct plan_destination *d = c->destination;
+    bool is_mount_point = c->exists && l->mount != NULL && strcmp(l->mount->path, l->existing) == 0;
+    if (!d->require_mount || d->mount_point != NULL || !c->first_use || o->adopt || is_mount_point)
         return true;
-    return problem(c, DESTINATION_NOT_MOUNTED, ERR_NOT_FOUND,
-                   "nothing is mounted at '%s' (require_mount): plug the drive in and mount it", c->path);
+    return problem(
+        c, DESTINATION_NOT_MOUNTED, ERR_NOT_FOUND,
+        "nothing is mounted at '%s' itself (require_mount): plug the drive in and mount it; or, if it is what "
+        "is mounted at '%s', say so: 'require_mount: %s'",
+        c->path, l->mount->path, l->mount->path);
 }
 
 /* --- is it the right one? --- */
@@ -296,7 +337,7 @@ static void check_local(struct destination_check *c, const struct destination_op
     if (!look(c, l) || !check_mounted(c, o, l))
         return;
     warn_of_same_disk(c, l, o->sources);
-    if (!read_identity(c, o, i) || !check_identity(c, o, i) || !check_room(c, l))
+    if (!read_identity(c, o, i) || !check_first_mount(c, o, l) || !check_identity(c, o, i) || !check_room(c, l))
         return;
     if (l->mount != NULL && l->mount->read_only)
         problem(c, DESTINATION_NOT_WRITABLE, ERR_PERMISSION, "'%s' is mounted read-only", c->path);

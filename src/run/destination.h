@@ -6,6 +6,11 @@
  * destination.json" in it is the marker: a random ID, also kept in the state directory (destinations/NAME.json). A
  * drive with another ID, or without one where one was, is the wrong drive, until the owner says otherwise (`run
  * --adopt-destination NAME`). Where the state is lost, what the drive says is taken over.
+ *
+ * `require_mount: PATH`: something is mounted at PATH, and the destination lies on it. `require_mount: true`: on the
+ * first use, the destination is a mount point itself: what is mounted above it may be the drive, or the file system
+ * that holds the drive's bare mount point, and nothing tells which. From then on the marker does, and something must be
+ * mounted there or above it: not /, nor what holds our state.
  */
 #pragma once
 #include <stdbool.h>
@@ -18,7 +23,7 @@
 enum destination_problem {
     DESTINATION_OK,
     DESTINATION_MISSING,     /* no such directory, and it cannot be made */
-    DESTINATION_NOT_MOUNTED, /* require_mount, and it lies on / */
+    DESTINATION_NOT_MOUNTED, /* require_mount, and the drive is not there */
     DESTINATION_WRONG_DRIVE,
     DESTINATION_NOT_WRITABLE,
     DESTINATION_NO_SPACE, /* less than its reserve is free */

@@ -106,6 +106,8 @@ int setup_add_destination(struct setup_choice *c, const struct discovery *d, con
                                         .same_disk = same_disk,
                                         .name = make_name(c, m, same_disk),
                                         .require_mount = m != NULL && m != root && m != source && !same_disk};
+        if (new.require_mount && strcmp(m->path, real) != 0)
+            new.mount_point = mem_strdup(m->path);
         c->destinations = mem_array(c->destinations, c->destination_count + 1, sizeof *c->destinations);
         c->destinations[c->destination_count++] = new;
         absolute = NULL;
@@ -120,6 +122,7 @@ void setup_choice_release(struct setup_choice *c)
     for (size_t i = 0; i < c->destination_count; i++) {
         free(c->destinations[i].name);
         free(c->destinations[i].path);
+        free(c->destinations[i].mount_point);
     }
     setup_telegram_release(&c->telegram);
     free(c->destinations);

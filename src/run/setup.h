@@ -13,7 +13,8 @@
 struct setup_destination {
     char *name, *path; /* absolute, clean */
     bool require_mount;
-    bool same_disk; /* as what is backed up to it */
+    char *mount_point; /* require_mount: the drive's, where that is above the path; else NULL */
+    bool same_disk;    /* as what is backed up to it */
 };
 
 /* A Telegram bot that the agent has already. All NULL: there is none. */

@@ -101,6 +101,17 @@ static void head(const struct render *r)
     buf_append_str(r->out, "}\n");
 }
 
+/* Which mount point is meant is only named where it is not the path itself. */
+static void mount_line(const struct render *r, const struct setup_destination *dest)
+{
+    buf_append_str(r->out, "    require_mount: ");
+    if (dest->mount_point != NULL)
+        path(r, dest->mount_point);
+    else
+        buf_append_str(r->out, "true");
+    buf_append_str(r->out, "   # nothing is written there while the drive is unplugged\n");
+}
+
 static void destinations(const struct render *r)
 {
     buf_append_str(r->out, "\ndestinations:\n");
@@ -114,8 +125,7 @@ static void destinations(const struct render *r)
             buf_append_str(r->out, "   # the same disk as what is backed up: add another destination soon");
         buf_append_str(r->out, "\n");
         if (dest->require_mount)
-            buf_append_str(r->out,
-                           "    require_mount: true   # nothing is written there while the drive is unplugged\n");
+            mount_line(r, dest);
         buf_append_str(r->out, "    reserve: 100MB        # free space that a run leaves alone\n");
     }
 }

@@ -47,7 +47,7 @@ alerts:
     log: {syslog: , level: info}
 destinations:
   usb: {path: /mnt/backups, require_mount: yes, reserve: 1.5GiB, limit_write: 5MB, compression: max}
-  plain: {repository: "local:/srv/plain", allow_unencrypted: true, reserve: 0, passphrase: {credential: x}}
+  plain: {repository: "local:/srv/plain", require_mount: /srv, allow_unencrypted: true, reserve: 0, passphrase: {credential: x}}
 tiers:
   all:
     cron: "30 2 * * *"

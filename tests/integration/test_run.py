@@ -207,6 +207,42 @@ def test_a_mount_that_is_not_the_drives_is_not_written(box):
     check(not os.path.exists(os.path.join(disk, "media")), "it was written")
 
 
+@needs_root
+def test_a_mount_point_on_another_file_system_is_not_written_on_first_use(box):
+    """Where /srv is a file system of its own, a bare mount point below it has something mounted above it."""
+    srv = box.mount_tmpfs("srv", "64m")
+    bare = box.mkdir(os.path.join("srv", "usb"))
+    usb = {"path": bare, "require_mount": True, "reserve": "1MB"}
+    plan = Plan(box, CONFIG, {"usb": usb})
+    done = plan.run(rc=1)
+    check("nothing is mounted at '%s' itself" % bare in done.err, "the message", done)
+    check("say so: 'require_mount: %s'" % srv in done.err, "what to do", done)
+    usb.update(path=os.path.join(bare, "backups"), require_mount=bare)
+    plan.write(CONFIG)
+    done = plan.run("config", rc=1)
+    check("nothing is mounted at '%s' (require_mount)" % bare in done.err, "the message where the drive is named", done)
+    equal([os.listdir(bare), os.listdir(srv)], [[], ["usb"]], "what is on the bare mount point")
+    drive = box.mount_tmpfs(os.path.join("srv", "usb"), "64m")
+    plan.run("config")
+    # What it may be once does not change when the plan says less: the marker tells.
+    usb["require_mount"] = True
+    plan.write(CONFIG)
+    plan.run("config")
+    equal(len(plan.snapshots("usb")), 2, "snapshots")
+    subprocess.run(["umount", drive], check=True)
+    box.mounts.remove(drive)
+    done = plan.run("config", rc=1)
+    check("was before" in done.err, "the message afterwards", done)
+    equal(os.listdir(bare), [], "what is on the bare mount point")
+    # The same drive as the destination itself: nothing needs to be said.
+    usb["path"] = bare
+    plan.write(CONFIG)
+    drive = box.mount_tmpfs(os.path.join("srv", "usb"), "64m")
+    plan.run("config", "--adopt-destination", "usb")
+    subprocess.run(["umount", drive], check=True)
+    box.mounts.remove(drive)
+
+
 @needs("git")
 @needs("gpg")
 @needs_root
@@ -223,7 +259,7 @@ def test_a_drive_that_is_unplugged_before_an_archive_is_begun(box):
     files: [~/.openclaw]
     format: archive
     to: [usb]
-""" % repository, {"usb": {"path": os.path.join(drive, "backups"), "require_mount": True, "reserve": "1MB"}})
+""" % repository, {"usb": {"path": os.path.join(drive, "backups"), "require_mount": drive, "reserve": "1MB"}})
     done = plan.run("full", rc=1, env={"PATH": box.path("bin") + ":" + os.environ["PATH"]})
     box.mounts.remove(drive)
     check("nothing is mounted" in done.err, "the message", done)

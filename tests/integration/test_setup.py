@@ -194,7 +194,9 @@ def test_a_drive_is_found_and_must_be_mounted(box):
     text = text_of(config_of(box))
     # Other drives of this machine may have more room.
     if drive in text:
-        check("require_mount: true" in text, "it need not be mounted", text)
+        check("require_mount: %s " % drive in text, "its mount point is not named", text)
+        itself = claw(box, "setup", "--yes", "--force", "--dry-run", "-d", drive)
+        check("require_mount: true" in itself.out, "the drive itself need not be mounted", itself)
         check("the disk that the originals are on" not in done.err, "a warning about the one disk", done)
         claw(box, "run", "config")
         box.run(["umount", drive])

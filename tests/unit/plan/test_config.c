@@ -184,7 +184,8 @@ static void test_config__understands_every_key(void **state)
         "hooks: {before: [/bin/a, \"x y\"], after: echo, failure: echo fail, timeout: 5m}\n"
         "destinations:\n"
         "  usb: {path: /mnt/b, require_mount: yes, reserve: 1.5GiB, limit_write: 5MB, compression: max}\n"
-        "  p.l_a-1: {repository: \"local:/srv/p/\", allow_unencrypted: on, reserve: 0, passphrase: {credential: x},"
+        "  p.l_a-1: {repository: \"local:/srv/p/\", require_mount: /srv/./, allow_unencrypted: on, reserve: 0, "
+        "passphrase: {credential: x},"
         " compression: auto}\n"
         "tiers:\n"
         "  all:\n    cron: 30 2 * * mon-fri\n    timezone: Europe/Berlin\n    files: [~/a, ~/, /b/c d/]\n"
@@ -209,6 +210,9 @@ static void test_config__understands_every_key(void **state)
     const struct plan_destination *d = p->destinations;
     assert_true(d[0].require_mount && d[0].reserve_bytes == 1610612736 && d[0].limit_write_bytes_per_s == 5000000);
     assert_string_equal(d[0].compression, "max");
+    assert_null(d[0].mount_point);
+    assert_true(d[1].require_mount);
+    assert_string_equal(d[1].mount_point, "/srv");
     assert_string_equal(d[1].location, "/srv/p");
     assert_true(d[1].allow_unencrypted && d[1].reserve_bytes == 0 && d[1].compression == NULL);
     assert_true(d[1].passphrase.kind == SECRET_CREDENTIAL);
@@ -329,7 +333,11 @@ static void test_config__checks_each_destination(void **state)
     mistake(WITH("path: /b, reserve: -5"), 4, "expected a size");
     mistake(WITH("path: /b, compression: lots"), 4, "expected auto, off, fastest, better or max");
     mistake(WITH("path: /b, limit_write: fast"), 4, "expected bytes a second");
-    mistake(WITH("path: /b, require_mount: /b"), 4, "expected true or false");
+    mistake(WITH("path: /b, require_mount: b"), 4, "expected true, false, or the directory below /");
+    mistake(WITH("path: /b, require_mount: \"true\""), 4, "expected true, false, or");
+    mistake(WITH("path: /b, require_mount: [/b]"), 4, "expected true, false, or");
+    mistake(WITH("path: /b, require_mount: /x/.."), 4, "expected true, false, or the directory below /");
+    mistake(WITH("path: /b, allow_unencrypted: /b"), 4, "expected true or false");
     mistake(WITH("path: /b}\n  e: {path: /b/"), 5, "destination 'd' is in the same place");
     mistake("passphrase: {file: /p}\ntiers: {t: {files: /x, to: d}}\n", 1, "no destination is named");
     mistake("passphrase: {file: /p}\ntiers: {t: {files: /x, to: d}}\ndestinations: [d]\n", 3, "found a list");

@@ -1,14 +1,17 @@
 #include "run/destination.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "run/marker.h"
+#include "run/mounts.h"
 #include "run/reserved_store.h"
 #include "store/local.h"
 #include "store/scratch.h"
@@ -155,6 +158,47 @@ static void test_destination__needs_room_and_a_directory(void **state)
     usb.reserve_bytes = 0;
     scratch_write(dir, "usb", "x", 1);
     assert_int_equal(check_now(false, "no directory"), DESTINATION_UNUSABLE);
+}
+
+/* On the drive that every Linux has: nothing is written. */
+static void look_at_drive(const char *path, const char *mount_point, bool adopt, enum destination_problem expected,
+                          const char *words)
+{
+    usb = (struct plan_destination){.name = "usb", .location = path, .require_mount = true, .mount_point = mount_point};
+    struct destination_check c = look(true, adopt);
+    if (c.problem != expected || strstr(c.err.message, words) == NULL)
+        fail_msg("'%s', mounted at '%s': %s", path, mount_point, c.err.message);
+    destination_check_release(&c);
+}
+
+static void test_destination__whose_drive_must_be_mounted(void **state)
+{
+    (void)state;
+    static const char SHM[] = "/dev/shm", ITSELF[] = "nothing is mounted at '/dev/shm/clawback-none' itself";
+    char real[PATH_MAX];
+    struct mounts mounts;
+    assert_int_equal(mounts_read(&mounts, NULL), 0);
+    bool is_mount = realpath(SHM, real) != NULL && strcmp(mounts_of(&mounts, real)->path, SHM) == 0;
+    mounts_release(&mounts);
+    if (!is_mount || access(SHM, W_OK) != 0)
+        skip();
+    look_at_drive(SHM, NULL, false, DESTINATION_OK, "");
+    /* What is mounted above it may be the drive, or hold its mount point: the plan has to say. */
+    look_at_drive("/dev/shm/clawback-none", NULL, false, DESTINATION_NOT_MOUNTED, ITSELF);
+    look_at_drive("/dev/shm/clawback-none", NULL, false, DESTINATION_NOT_MOUNTED, "say so: 'require_mount: /dev/shm'");
+    look_at_drive("/dev/shm/clawback-none", NULL, true, DESTINATION_OK, "");
+    look_at_drive("/dev/shm/clawback-none", SHM, false, DESTINATION_OK, "");
+    look_at_drive("/dev/shm/clawback-none/x", "/dev/shm/clawback-none", false, DESTINATION_NOT_MOUNTED,
+                  "nothing is mounted at '/dev/shm/clawback-none' (require_mount)");
+    look_at_drive(place, SHM, false, DESTINATION_NOT_MOUNTED, "does not lie on what is mounted at '/dev/shm'");
+    /* Once it is known, its marker tells. */
+    char *known = marker_state_path(state_dir, "usb"), *known_dir = os_path_join(state_dir, "destinations");
+    struct marker m = {.id = {{1}}};
+    assert_int_equal(os_make_dirs(known_dir, 0700, NULL), 0);
+    assert_int_equal(marker_write(known, &m, "usb", NULL), 0);
+    look_at_drive("/dev/shm/clawback-none", NULL, false, DESTINATION_MISSING, "was before");
+    free(known_dir);
+    free(known);
 }
 
 static void test_destination__below_a_file_cannot_be_made(void **state)
@@ -317,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_destination__a_damaged_marker_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_destination__a_repository_that_is_gone_or_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_destination__needs_room_and_a_directory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_destination__whose_drive_must_be_mounted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_destination__below_a_file_cannot_be_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_destination__warns_of_the_same_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_destination__of_a_kind_that_is_not_known, set_up, tear_down),

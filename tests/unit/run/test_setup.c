@@ -92,6 +92,7 @@ static void test_setup__everything_becomes_a_valid_plan(void **state)
     assert_string_equal(plan->passphrase.name, "/home/u/.config/clawback/passphrase");
     assert_int_equal(plan->destination_count, 3);
     assert_true(plan_destination_find(plan, "drive")->require_mount);
+    assert_string_equal(plan_destination_find(plan, "drive")->mount_point, "/mnt/drive");
     assert_string_equal(plan_destination_find(plan, "nas2")->location, "/srv/nas/c");
     assert_int_equal(plan->tier_count, 4);
     const struct plan_tier *git = plan_tier_find(plan, "git"), *config = plan_tier_find(plan, "config");
