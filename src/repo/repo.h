@@ -15,6 +15,7 @@
 #include "crypto/cipher.h"
 #include "repo/index.h"
 #include "repo/snapshot.h"
+#include "repo/snapshot_memo.h"
 #include "repo/tree.h"
 #include "store/store.h"
 
@@ -52,9 +53,10 @@ struct repo {
     struct repo_options options;
     struct repo_config config;
     struct cipher_key key;
-    struct id key_id;    /* the key file that opened it */
-    struct index *index; /* NULL until repo_load_index */
-    char *cache_dir;     /* of this repository; NULL: none */
+    struct id key_id;           /* the key file that opened it */
+    struct index *index;        /* NULL until repo_load_index */
+    char *cache_dir;            /* of this repository; NULL: none */
+    struct snapshot_memo *memo; /* borrowed: what repo_load_snapshots() need not read again; NULL: none */
 };
 
 /* Makes a repository (config and one key) in an empty store. version 1 or 2. The polynomial is random unless

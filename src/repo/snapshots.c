@@ -65,13 +65,27 @@ int repo_find_id(struct repo *r, enum store_type type, const char *prefix, struc
     return err_set(err, ERR_NOT_FOUND, "nothing in %s starts with '%s'", store_type_name(type), prefix);
 }
 
-static int load_one(struct repo *r, struct codec *c, const struct id *id, struct buf *json, struct snapshot *out,
-                    struct err *err)
+static int read_one(struct repo *r, struct codec *c, const struct id *id, struct buf *json, struct err *err)
+{
+    buf_clear(json);
+    return repo_load_unpacked(r, c, STORE_SNAPSHOT, id, json, err);
+}
+
+/* The same, of the i-th that the memo lists. */
+static int remember_one(struct repo *r, struct codec *c, size_t i, struct buf *json, struct err *err)
+{
+    buf_clear(json);
+    if (snapshot_memo_get(r->memo, i, json))
+        return 0;
+    int rc = read_one(r, c, &r->memo->texts[i].id, json, err);
+    if (rc == 0)
+        snapshot_memo_put(r->memo, i, json);
+    return rc;
+}
+
+static int decode_one(const struct id *id, const struct buf *json, struct snapshot *out, struct err *err)
 {
     char hex[ID_HEX_BYTES];
-    buf_clear(json);
-    if (repo_load_unpacked(r, c, STORE_SNAPSHOT, id, json, err) != 0)
-        return -1;
     if (snapshot_decode((const char *)json->data, json->len, out, err) != 0)
         return err_wrap(err, "cannot read snapshot %.8s", id_to_hex(id, hex));
     out->id = *id;
@@ -85,7 +99,9 @@ int repo_load_snapshot(struct repo *r, const struct id *id, struct snapshot *out
     if (c == NULL)
         return -1;
     buf_init(&json, REPO_UNPACKED_MAX_BYTES);
-    int rc = load_one(r, c, id, &json, out, err);
+    int rc = read_one(r, c, id, &json, err);
+    if (rc == 0)
+        rc = decode_one(id, &json, out, err);
     buf_release(&json);
     codec_free(c);
     return rc;
@@ -115,8 +131,11 @@ int repo_load_snapshots(struct repo *r, struct snapshot_list *out, struct strlis
     int rc = repo_list_ids(r, STORE_SNAPSHOT, &ids, &count, err);
     if (rc == 0)
         out->items = mem_array(NULL, count, sizeof *out->items);
+    if (rc == 0 && r->memo != NULL)
+        snapshot_memo_list(r->memo, ids, count);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (load_one(r, c, &ids[i], &json, &out->items[out->count], &this) == 0) {
+        int got = r->memo != NULL ? remember_one(r, c, i, &json, &this) : read_one(r, c, &ids[i], &json, &this);
+        if (got == 0 && decode_one(&ids[i], &json, &out->items[out->count], &this) == 0) {
             out->count++;
         } else if (this.code == ERR_NOT_FOUND) {
             continue; /* somebody forgot it since we listed */

@@ -73,9 +73,17 @@ int destination_passphrase(const struct plan *p, const struct plan_destination *
 int destination_open(const struct plan *p, const struct plan_destination *d, const char *cache_dir, bool create,
                      struct repo **out, struct err *err);
 
-/* The same, with the key that is kept from the last time where that still fits (then no passphrase is asked for and
- * none derived), and keeps it. The caller wipes it: repo_key_wipe(). */
-int destination_open_again(const struct plan *p, const struct plan_destination *d, struct repo_key *kept,
+/* What is kept of a repository for opening it again: its key, so that none is derived, and its snapshots' texts, so
+ * that none is read again. All zero: nothing yet. It has to outlive the handles. */
+struct destination_kept {
+    struct repo_key key;
+    struct snapshot_memo snapshots;
+};
+void destination_kept_release(struct destination_kept *k); /* wipes it */
+
+/* The same as destination_open(), with the key that is kept from the last time where that still fits (then no
+ * passphrase is asked for), and keeps it. */
+int destination_open_again(const struct plan *p, const struct plan_destination *d, struct destination_kept *kept,
                            const char *cache_dir, bool create, struct repo **out, struct err *err);
 
 /* After a destination's repository was opened: is it the one that was there before? The first time its ID is remembered

@@ -87,19 +87,33 @@ int destination_open(const struct plan *p, const struct plan_destination *d, con
     return rc;
 }
 
-int destination_open_again(const struct plan *p, const struct plan_destination *d, struct repo_key *kept,
-                           const char *cache_dir, bool create, struct repo **out, struct err *err)
+void destination_kept_release(struct destination_kept *k)
+{
+    repo_key_wipe(&k->key);
+    snapshot_memo_release(&k->snapshots);
+}
+
+/* By the kept key. Whatever has changed since: the way by the passphrase is the one that decides, and that knows what
+ * to say. */
+static bool open_by_key(const struct plan *p, const struct plan_destination *d, const struct repo_key *key,
+                        const char *cache_dir, struct repo **out)
 {
     const struct repo_options options = repository_options(p, d, cache_dir);
     struct store *store;
-    if (repo_key_is_kept(kept) && open_store(d, &store, NULL) == 0 &&
-        repo_open_again(out, store, kept, &options, NULL) == 0)
-        return 0;
-    /* Whatever has changed since: the way by the passphrase is the one that decides, and that knows what to say. */
-    repo_key_wipe(kept);
-    if (destination_open(p, d, cache_dir, create, out, err) != 0)
-        return -1;
-    repo_keep_key(*out, kept);
+    return repo_key_is_kept(key) && open_store(d, &store, NULL) == 0 &&
+           repo_open_again(out, store, key, &options, NULL) == 0;
+}
+
+int destination_open_again(const struct plan *p, const struct plan_destination *d, struct destination_kept *kept,
+                           const char *cache_dir, bool create, struct repo **out, struct err *err)
+{
+    if (!open_by_key(p, d, &kept->key, cache_dir, out)) {
+        repo_key_wipe(&kept->key);
+        if (destination_open(p, d, cache_dir, create, out, err) != 0)
+            return -1;
+        repo_keep_key(*out, &kept->key);
+    }
+    (*out)->memo = &kept->snapshots;
     return 0;
 }
 

@@ -166,16 +166,16 @@ static void last_hook(struct run *run, const struct selection *s)
     record_release(&r);
 }
 
-static struct repo_key *keys_new(const struct plan *p)
+static struct destination_kept *kept_new(const struct plan *p)
 {
-    return mem_zalloc((p->destination_count + 1) * sizeof(struct repo_key));
+    return mem_zalloc((p->destination_count + 1) * sizeof(struct destination_kept));
 }
 
-static void keys_free(struct repo_key *keys, size_t count)
+static void kept_free(struct destination_kept *kept, size_t count)
 {
-    for (size_t i = 0; keys != NULL && i < count; i++)
-        repo_key_wipe(&keys[i]);
-    free(keys);
+    for (size_t i = 0; kept != NULL && i < count; i++)
+        destination_kept_release(&kept[i]);
+    free(kept);
 }
 
 /* --- an attempt --- */
@@ -337,7 +337,7 @@ static void run_selected(struct run *run, struct selection *s, struct host_lock 
     struct watch *watch = NULL;
     pthread_mutex_init(&run->mutex, NULL);
     run->again_ms = again_promised().after_ms;
-    run->keys = keys_new(o->plan);
+    run->kept = kept_new(o->plan);
     if (lock != NULL) {
         struct strlist names = {0};
         selection_names(s, &names);
@@ -349,7 +349,7 @@ static void run_selected(struct run *run, struct selection *s, struct host_lock 
     run_tiers(run, s, watch);
     host_lock_release(lock);
     bool whole = try_again(run, s, watch);
-    keys_free(run->keys, o->plan->destination_count);
+    kept_free(run->kept, o->plan->destination_count);
     finish(run, s, !whole, out, watch);
     log_close();
     pthread_mutex_destroy(&run->mutex);

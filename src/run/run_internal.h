@@ -19,12 +19,12 @@ struct run {
     struct run_progress *progress;
     char id[RUN_ID_CHARS + 1];
     struct timespec started;
-    struct strlist said;   /* warnings that need no second time */
-    struct repo_key *keys; /* by the plan's destinations, once opened: derived once a run, and wiped at its end */
-    bool hook_failed;      /* the last one around the run */
-    uint64_t again_ms;     /* should we fail, our caller tries again after that; 0: it does not */
-    bool last_attempt;     /* of our own, at the tier that runs now */
-    pthread_mutex_t mutex; /* guards records against reports from other threads */
+    struct strlist said;           /* warnings that need no second time */
+    struct destination_kept *kept; /* by the plan's destinations, once opened; wiped at its end */
+    bool hook_failed;              /* the last one around the run */
+    uint64_t again_ms;             /* should we fail, our caller tries again after that; 0: it does not */
+    bool last_attempt;             /* of our own, at the tier that runs now */
+    pthread_mutex_t mutex;         /* guards records against reports from other threads */
 };
 
 /* A destination, in the run of one tier. */

@@ -87,7 +87,7 @@ int run_open_destination(struct run *run, const struct plan_destination *d, bool
                          struct err *err)
 {
     const struct plan *p = run->options->plan;
-    return destination_open_again(p, d, &run->keys[d - p->destinations], run->options->cache_dir, create, out, err);
+    return destination_open_again(p, d, &run->kept[d - p->destinations], run->options->cache_dir, create, out, err);
 }
 
 static int open_target(struct tier_run *t, struct target *target, struct repo **out, struct err *err)

@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import treecmp  # noqa: E402
 from clawtest import (check, clawback_binary, equal, files_below, fingerprint, main, needs, needs_root,  # noqa: E402
-                      no_differences, wait_until)
+                      no_differences, skip, wait_until)
 from plan_box import EXAMPLE, PHRASE, Plan  # noqa: E402
 
 MIB = 1 << 20
@@ -372,6 +372,57 @@ def test_a_drive_that_is_unplugged_in_the_middle(box):
     record = plan.last("dumps")
     equal([(d["name"], d["status"]) for d in record["destinations"]], [("usb", "failed"), ("second", "completed")],
           "destinations of the record")
+
+
+@needs("strace")
+def test_each_snapshot_is_read_once_a_run(box):
+    tiers = CONFIG + """
+  dumps:
+    every: 2h
+    command: [{name: a, command: "echo a"}, {name: b, command: "echo b"}]
+    to: [usb, second]
+    keep: {last: 100}
+"""
+    plan = Plan(box, tiers, {"usb": box.path("usb"), "second": box.path("second")})
+    for _ in range(3):
+        plan.run("config", "dumps")
+    before = {s["id"] for s in plan.snapshots("usb")} | {s["id"] for s in plan.snapshots("second")}
+    trace = box.path("trace")
+    done = box.run(["strace", "-f", "-e", "trace=openat", "-o", trace, clawback_binary(), "run", "-c", plan.file, "config",
+                    "dumps"], rc=None, env={"ASAN_OPTIONS": "detect_leaks=0"})  # which cannot be done under strace
+    if "ptrace" in done.err:
+        skip("programs cannot be traced here")
+    equal(done.rc, 0, "exit status\n%s" % done)
+    with open(trace) as f:
+        read = [line.split('"')[1].rsplit("/", 1)[-1] for line in f if "/snapshots/" in line and "O_RDONLY" in line]
+    # Confirming what is new reads a parent by itself, from the disk.
+    parents = {s.get("parent") for s in plan.snapshots("usb") + plan.snapshots("second") if s["id"] not in before}
+    often = {name: read.count(name) for name in before - parents if read.count(name) > 1}
+    equal(often, {}, "how often snapshots were read")
+    check(before & set(read), "nothing was traced", read)
+
+
+def test_snapshots_that_others_remove_and_add_during_a_run_are_noticed(box):
+    plan = Plan(box, CONFIG)
+    for _ in range(2):
+        plan.run("config")
+    old, claw = plan.snapshots("usb")[0]["id"], "%s -r %s --password-file %s" % (
+        clawback_binary(), box.path("usb"), plan.pass_file)
+    hook = "set -e; %s forget %s; %s backup --tag by-hand %s" % (claw, old, claw, plan.agent)
+    plan.write(CONFIG + """
+  last:
+    every: 2h
+    files: [%s]
+    to: [usb]
+    keep: {last: 1}
+    hooks: {before: %s}
+""" % (plan.agent, json.dumps(hook)))
+    plan.run("config", "last")
+    found = plan.snapshots("usb")
+    check(old not in [s["id"] for s in found], "what was removed came back", found)
+    equal([len([s for s in found if tag in (s.get("tags") or [])]) for tag in ("by-hand", "tier=config", "tier=last")],
+          [1, 2, 1], "snapshots by hand, and of the tiers")
+    plan.claw("usb", "check")
 
 
 def test_a_wrong_passphrase(box):

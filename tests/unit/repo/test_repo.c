@@ -7,6 +7,7 @@
 #include "repo/config.h"
 #include "repo/key.h"
 #include "repo/lock.h"
+#include "store/fault.h"
 
 static void test_repo_init__refuses_a_second_time_and_an_empty_passphrase(void **state)
 {
@@ -478,6 +479,89 @@ static void test_lock__of_another_host_is_stale_after_half_an_hour(void **state)
     assert_true(lock_is_stale(&info));
 }
 
+static void save_one(struct fixture *f, int time_s, struct id *id)
+{
+    struct err err;
+    struct snapshot s;
+    snapshot_init(&s);
+    s.time.tv_sec = time_s;
+    s.hostname = mem_strdup("h");
+    fixture_ok(repo_save_snapshot(f->repo, f->codec, &s, &err), &err);
+    *id = s.id;
+    snapshot_release(&s);
+}
+
+/* How many calls of the store it takes to load so many, and how many were broken. */
+static unsigned long calls_to_load(struct fixture *f, size_t expected, size_t expected_broken)
+{
+    struct err err;
+    struct snapshot_list list;
+    struct strlist broken = {0};
+    unsigned long before = store_fault_calls(f->repo->store);
+    fixture_ok(repo_load_snapshots(f->repo, &list, &broken, &err), &err);
+    assert_int_equal(list.count, expected);
+    assert_int_equal(broken.count, expected_broken);
+    for (size_t i = 0; i < list.count; i++)
+        assert_string_equal(list.items[i].hostname, "h");
+    snapshot_list_release(&list);
+    strlist_release(&broken);
+    return store_fault_calls(f->repo->store) - before;
+}
+
+static void test_snapshots__that_are_known_are_not_read_again(void **state)
+{
+    (void)state;
+    struct err err;
+    struct snapshot_memo memo = {0};
+    struct id ids[3], bad;
+    char hex[ID_HEX_BYTES];
+    struct fixture *f = fixture_new(2);
+    f->repo->store = store_fault_new(f->repo->store, STORE_FAULT_NONE, 0);
+    save_one(f, 100, &ids[0]);
+    save_one(f, 200, &ids[1]);
+    unsigned long all = calls_to_load(f, 2, 0);
+    f->repo->memo = &memo;
+    assert_int_equal(calls_to_load(f, 2, 0), all);
+    assert_int_equal(calls_to_load(f, 2, 0), 1); /* the list */
+    assert_true(memo.bytes > 0 && memo.count == 2);
+    /* What is new is read, what is gone is dropped, and what is broken stays so. */
+    unsigned long one = (all - 1) / 2;
+    save_one(f, 300, &ids[2]);
+    assert_int_equal(calls_to_load(f, 3, 0), 1 + one);
+    fixture_ok(repo_save_unpacked(f->repo, f->codec, STORE_SNAPSHOT, "{}", 2, &bad, &err), &err);
+    assert_int_equal(calls_to_load(f, 3, 1), 1 + one);
+    assert_int_equal(calls_to_load(f, 3, 1), 1);
+    fixture_ok(store_remove(f->repo->store, STORE_SNAPSHOT, id_to_hex(&ids[1], hex), &err), &err);
+    assert_int_equal(calls_to_load(f, 2, 1), 1);
+    assert_int_equal(memo.count, 3);
+    f->repo->memo = NULL;
+    snapshot_memo_release(&memo);
+    assert_int_equal(memo.bytes, 0);
+    fixture_free(f);
+}
+
+static void test_snapshots__are_read_again_where_there_is_no_room(void **state)
+{
+    (void)state;
+    struct snapshot_memo memo = {0};
+    struct id ids[2] = {{{1}}, {{2}}};
+    struct buf text;
+    buf_init(&text, SNAPSHOT_MEMO_MAX_BYTES + 1);
+    snapshot_memo_list(&memo, ids, 2);
+    memset(buf_reserve(&text, SNAPSHOT_MEMO_MAX_BYTES), 'x', SNAPSHOT_MEMO_MAX_BYTES);
+    text.len = SNAPSHOT_MEMO_MAX_BYTES;
+    snapshot_memo_put(&memo, 1, &text);
+    snapshot_memo_put(&memo, 0, &text);
+    buf_clear(&text);
+    assert_false(snapshot_memo_get(&memo, 0, &text));
+    assert_true(snapshot_memo_get(&memo, 1, &text));
+    assert_int_equal(text.len, SNAPSHOT_MEMO_MAX_BYTES);
+    snapshot_memo_list(&memo, ids, 1);
+    assert_int_equal(memo.bytes, 0);
+    buf_release(&text);
+    snapshot_memo_release(&memo);
+}
+
 static void test_snapshots__are_listed_by_time_and_broken_ones_named(void **state)
 {
     (void)state;
@@ -532,6 +616,8 @@ int main(void)
         cmocka_unit_test(test_lock__begun_locks_that_meet_are_noticed_at_the_second_look),
         cmocka_unit_test(test_lock__of_a_dead_process_is_stale),
         cmocka_unit_test(test_lock__of_another_host_is_stale_after_half_an_hour),
+        cmocka_unit_test(test_snapshots__that_are_known_are_not_read_again),
+        cmocka_unit_test(test_snapshots__are_read_again_where_there_is_no_room),
         cmocka_unit_test(test_snapshots__are_listed_by_time_and_broken_ones_named),
     };
     return cmocka_run_group_tests_name("repo", tests, NULL, NULL);

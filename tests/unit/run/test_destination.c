@@ -288,26 +288,26 @@ static void test_destination__opens_again_without_its_passphrase(void **state)
     (void)state;
     struct plan p = plan_with("one passphrase");
     struct repo *r;
-    struct repo_key kept = {0};
+    struct destination_kept kept = {0};
     struct err err = {0};
     check_now(false, NULL);
     assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, true, &r, &err), 0);
-    assert_true(repo_key_is_kept(&kept));
+    assert_true(repo_key_is_kept(&kept.key));
     repo_free(r);
     p = plan_with("another one");
     assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, false, &r, &err), 0);
-    assert_true(id_equal(&r->config.id, &kept.repository));
+    assert_true(id_equal(&r->config.id, &kept.key.repository));
     repo_free(r);
     /* What does not fit any more is forgotten, and the passphrase decides. */
-    kept.repository.bytes[0] ^= 1;
+    kept.key.repository.bytes[0] ^= 1;
     assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, false, &r, &err), -1);
     assert_int_equal(err.code, ERR_WRONG_PASSPHRASE);
-    assert_false(repo_key_is_kept(&kept));
+    assert_false(repo_key_is_kept(&kept.key));
     p = plan_with("one passphrase");
     assert_int_equal(destination_open_again(&p, &usb, &kept, NULL, false, &r, &err), 0);
-    assert_true(repo_key_is_kept(&kept));
+    assert_true(repo_key_is_kept(&kept.key));
     repo_free(r);
-    repo_key_wipe(&kept);
+    destination_kept_release(&kept);
 }
 
 /* --- the store that leaves space alone */
