@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/backup_args.h"
 #include "os/clock.h"
@@ -86,9 +87,9 @@ static void item_text(struct cli *cli, const struct backup_item *i)
     char *shown = mem_alloc(cap), time[32], added[24], stored[24], trees[24];
     cli_printable(i->path, shown, cap);
     cli_duration(i->duration_ns, time);
-    cli_bytes(i->data_bytes, added);
-    cli_bytes(i->data_stored_bytes, stored);
-    cli_bytes(i->tree_stored_bytes, trees);
+    bytes_text(i->data_bytes, added);
+    bytes_text(i->data_stored_bytes, stored);
+    bytes_text(i->tree_stored_bytes, trees);
     if (i->action == BACKUP_UNCHANGED)
         cli_print(cli, "%-9s %s", action_word(i->action), shown);
     else if (i->path[len - 1] == '/')
@@ -118,7 +119,7 @@ static void on_walked(void *ctx, uint64_t files, uint64_t bytes)
         item_json(v->cli, "status", "scan_finished", &all, files);
     else
         cli_print(v->cli, "scan finished in %s: %s files, %s", cli_duration(duration_ns, time), cli_count(files, count),
-                  cli_bytes(bytes, size));
+                  bytes_text(bytes, size));
 }
 
 void backup_view_init(struct backup_view *v, struct cli *cli, bool dry_run)
@@ -142,19 +143,6 @@ void backup_view_release(struct backup_view *v)
 }
 
 /* --- the live line --- */
-
-/* "812 MiB", "8.1 MiB": short enough for a line that moves. */
-static const char *short_bytes(double n, char out[24])
-{
-    static const char *const UNITS[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    int unit = 0;
-    while (n >= 999.5 && unit < 5) {
-        n /= 1024;
-        unit++;
-    }
-    snprintf(out, 24, n >= 100 || unit == 0 ? "%.0f %s" : "%.1f %s", n, UNITS[unit]);
-    return out;
-}
 
 static const char *clock_text(uint64_t seconds, char out[32])
 {
@@ -192,10 +180,10 @@ void backup_view_draw(void *ctx, char *out, size_t cap, unsigned columns)
     double share = share_done(bytes, total);
     if (share >= 0)
         used += (size_t)snprintf(out + used, cap - used, " %.1f%%", share * 100);
-    used += (size_t)snprintf(out + used, cap - used, "  %s files  %s", cli_count(files, count),
-                             short_bytes((double)bytes, size));
+    used +=
+        (size_t)snprintf(out + used, cap - used, "  %s files  %s", cli_count(files, count), bytes_text(bytes, size));
     if (v->rate.per_second > 0)
-        used += (size_t)snprintf(out + used, cap - used, "  %s/s", short_bytes(v->rate.per_second, rate));
+        used += (size_t)snprintf(out + used, cap - used, "  %s/s", bytes_text((uint64_t)v->rate.per_second, rate));
     if (share > 0 && v->rate.per_second > 0 && bytes < total && seconds >= 2)
         used += (size_t)snprintf(out + used, cap - used, "  ETA %s",
                                  clock_text((uint64_t)((double)(total - bytes) / v->rate.per_second), eta));
@@ -338,14 +326,14 @@ void backup_view_summary(struct backup_view *v, const struct backup_result *r)
     struct cost cost = measure_cost();
     counts_line(cli, "Files:", s->files_new, s->files_changed, s->files_unmodified);
     counts_line(cli, "Folders:", s->dirs_new, s->dirs_changed, s->dirs_unmodified);
-    cli_print(cli, "%-8s %s of new data, %s as %s", "Added:", cli_bytes(s->data_added, b),
-              cli_bytes(s->data_added_packed, d), v->dry_run ? "it would be stored" : "stored");
+    cli_print(cli, "%-8s %s of new data, %s as %s", "Added:", bytes_text(s->data_added, b),
+              bytes_text(s->data_added_packed, d), v->dry_run ? "it would be stored" : "stored");
     cli_print(cli, "%-8s %s of processor time, at most %s of memory",
-              "Cost:", cli_duration((uint64_t)(cost.cpu_seconds * 1e9), c), cli_bytes(cost.memory_bytes, d));
+              "Cost:", cli_duration((uint64_t)(cost.cpu_seconds * 1e9), c), bytes_text(cost.memory_bytes, d));
     if (r->unreadable > 0)
         cli_print(cli, "%-8s %s could not be read and %s not in the snapshot", "Missing:", cli_count(r->unreadable, a),
                   r->unreadable == 1 ? "is" : "are");
     cli_print(cli, "\nprocessed %s files, %s in %s", cli_count(s->total_files_processed, a),
-              cli_bytes(s->total_bytes_processed, b), cli_duration(r->duration_ns, c));
+              bytes_text(s->total_bytes_processed, b), cli_duration(r->duration_ns, c));
     result_line(v, r);
 }

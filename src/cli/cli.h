@@ -99,8 +99,7 @@ json_t *cli_json_time(const struct timespec *t);
 json_t *cli_json_id(const struct id *id);
 /* A path as people should see it on a terminal or in a log: control characters and invalid bytes escaped. Into out. */
 const char *cli_printable(const char *s, char *out, size_t cap);
-/* "1.234 GiB", "12 B"; "1h 02m 03s", "4.2 s"; "78,412". Into out. */
-const char *cli_bytes(uint64_t bytes, char out[24]);
+/* "1h 02m 03s", "4.2 s"; "78,412". Into out. Amounts of data: base/bytes.h. */
 const char *cli_duration(uint64_t ns, char out[32]);
 const char *cli_count(uint64_t n, char out[32]);
 /* How many columns the UTF-8 text takes on a terminal (wide characters 2, combining ones 0). */

@@ -1,6 +1,7 @@
 /* Checking a repository, and saying what any damage means. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/damage_report.h"
 #include "cli/engine_progress.h"
@@ -84,11 +85,11 @@ static void print_counts(struct cli *cli, const struct check_result *r)
     cli_print(cli, "checked %s snapshots, %s trees, %s blobs in %s packs", cli_count(r->snapshots, snapshots),
               cli_count(r->trees, trees), cli_count(r->blobs, blobs), cli_count(r->packs, packs));
     if (r->packs_read > 0)
-        cli_print(cli, "read %s packs, %s", cli_count(r->packs_read, read), cli_bytes(r->bytes_read, bytes));
+        cli_print(cli, "read %s packs, %s", cli_count(r->packs_read, read), bytes_text(r->bytes_read, bytes));
     if (r->unused_packs > 0)
         cli_print(
             cli, "%s packs (%s) are in no index, left by an interrupted backup or prune; 'clawback prune' removes them",
-            cli_count(r->unused_packs, packs), cli_bytes(r->unused_pack_bytes, bytes));
+            cli_count(r->unused_packs, packs), bytes_text(r->unused_pack_bytes, bytes));
     if (r->duplicate_blobs > 0)
         cli_print(cli, "%s blobs are stored more than once, which does no harm; 'clawback prune' tidies up",
                   cli_count(r->duplicate_blobs, blobs));

@@ -1,5 +1,6 @@
 /* Copying snapshots from another repository into this one. */
 #include <stdlib.h>
+#include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/engine_progress.h"
 #include "cli/from_repo.h"
@@ -75,8 +76,8 @@ static void print_result(struct cli *cli, const struct copy_result *r, bool dry_
     }
     cli_print(cli, "%s %s snapshot%s, %s there already; %s%s new blobs, %s%s%s%s", dry_run ? "would copy" : "copied",
               cli_count(r->copied, copied), r->copied == 1 ? "" : "s", cli_count(r->there, there),
-              dry_run ? "about " : "", cli_count(r->blobs, blobs), cli_bytes(r->bytes, bytes),
-              dry_run ? "" : " (stored: ", dry_run ? "" : cli_bytes(r->stored_bytes, stored), dry_run ? "" : ")");
+              dry_run ? "about " : "", cli_count(r->blobs, blobs), bytes_text(r->bytes, bytes),
+              dry_run ? "" : " (stored: ", dry_run ? "" : bytes_text(r->stored_bytes, stored), dry_run ? "" : ")");
 }
 
 static int copy(struct cli *cli, struct repo *source, struct lock *source_lock, const struct copy_options *options)

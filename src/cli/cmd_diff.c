@@ -1,6 +1,7 @@
 /* Showing what changed from one snapshot to another. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -81,8 +82,8 @@ static void print_stats(struct cli *cli, const char *from, const char *to, const
     cli_print(cli, "Others:      %5llu new, %5llu removed", (ull)a->others, (ull)r->others);
     cli_print(cli, "Data Blobs:  %5llu new, %5llu removed", (ull)a->data_blobs, (ull)r->data_blobs);
     cli_print(cli, "Tree Blobs:  %5llu new, %5llu removed", (ull)a->tree_blobs, (ull)r->tree_blobs);
-    cli_print(cli, "  Added:   %s", cli_bytes(a->bytes, bytes));
-    cli_print(cli, "  Removed: %s", cli_bytes(r->bytes, bytes));
+    cli_print(cli, "  Added:   %s", bytes_text(a->bytes, bytes));
+    cli_print(cli, "  Removed: %s", bytes_text(r->bytes, bytes));
 }
 
 /* One side: its snapshot's short ID and the tree to compare. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -117,7 +118,7 @@ static void draw(void *ctx, char *out, size_t cap, unsigned columns)
     char files[32], bytes[24];
     (void)columns;
     snprintf(out, cap, "dumping: %s files, %s", cli_count(atomic_load(&p->files), files),
-             cli_bytes(atomic_load(&p->bytes), bytes));
+             bytes_text(atomic_load(&p->bytes), bytes));
 }
 
 static int write_dump(struct cli *cli, struct repo *repo, const struct dump_args *args,

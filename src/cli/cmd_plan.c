@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -101,7 +102,7 @@ static void print_paths(struct cli *cli, const struct manifest *m)
             cli_print(cli, "  takes      %s   IS NOT THERE", shown);
         else
             cli_print(cli, "  takes      %s   %s files, %s", shown, cli_count(p->files, count),
-                      cli_bytes(p->bytes, bytes));
+                      bytes_text(p->bytes, bytes));
     }
 }
 
@@ -113,7 +114,7 @@ static void print_items(struct cli *cli, const struct manifest *m)
         cli_printable(item->name, shown, sizeof shown);
         cli_printable(item->detail != NULL ? item->detail : "", detail, sizeof detail);
         cli_print(cli, "  %-10s %s%s%s%s%s%s", item->kind, shown, item->bytes_known ? "   " : "",
-                  item->bytes_known ? cli_bytes(item->bytes, bytes) : "",
+                  item->bytes_known ? bytes_text(item->bytes, bytes) : "",
                   item->detail != NULL ? item->problem && !item->absent ? "   PROBLEM: " : "   (" : "", detail,
                   item->detail != NULL && !(item->problem && !item->absent) ? ")" : "");
     }
@@ -146,7 +147,7 @@ static void print_excludes(struct cli *cli, const struct manifest *m, bool all)
         struct buf why;
         buf_init(&why, PATH_SHOWN_BYTES);
         text_fill(&why, m->excludes[i].why, strlen(m->excludes[i].why), 0, 0, left);
-        const char *cells[] = {rule, cli_count(m->excludes[i].files, count), cli_bytes(m->excludes[i].bytes, bytes),
+        const char *cells[] = {rule, cli_count(m->excludes[i].files, count), bytes_text(m->excludes[i].bytes, bytes),
                                buf_cstr(&why)};
         cli_table_row(t, cells);
         buf_release(&why);
@@ -202,7 +203,7 @@ static void print_destinations(struct cli *cli, const struct plan *p, const stru
             cli_print(cli, "  goes to    %s: %s   NOT READY: %s", d->name, d->location,
                       destination_problem_name(c.problem));
         else if (c.total_bytes > 0)
-            cli_print(cli, "  goes to    %s: %s   %s free (%s)", d->name, d->location, cli_bytes(c.free_bytes, bytes),
+            cli_print(cli, "  goes to    %s: %s   %s free (%s)", d->name, d->location, bytes_text(c.free_bytes, bytes),
                       forecast);
         else
             cli_print(cli, "  goes to    %s: %s", d->name, d->location);
@@ -232,8 +233,8 @@ static void print_manifest(struct cli *cli, const struct plan *p, const struct m
     print_secrets(cli, m, all);
     print_destinations(cli, p, m->tier, state_dir);
     if (m->path_count > 0)
-        cli_print(cli, "  together   %s files, %s; %s left out", cli_count(m->files, count), cli_bytes(m->bytes, bytes),
-                  cli_bytes(m->excluded_bytes, excluded));
+        cli_print(cli, "  together   %s files, %s; %s left out", cli_count(m->files, count),
+                  bytes_text(m->bytes, bytes), bytes_text(m->excluded_bytes, excluded));
     cli_print(cli, "%s", "");
 }
 
@@ -386,7 +387,7 @@ static void draw(void *ctx, char *out, size_t cap, unsigned columns)
     char files[32], bytes[24];
     (void)columns;
     snprintf(out, cap, "looking: %s files, %s…", cli_count(atomic_load(&p->files), files),
-             cli_bytes(atomic_load(&p->bytes), bytes));
+             bytes_text(atomic_load(&p->bytes), bytes));
 }
 
 static int one_tier(struct cli *cli, const struct plan *p, const struct plan_tier *t, const struct plan_args *args,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
@@ -118,12 +119,12 @@ static void show_found(struct setup *s)
         show_server(s->cli, "Redis", &d->redis.items[i]);
     for (size_t i = 0; i < d->place_count; i++)
         cli_note(s->cli, "  drive      %s (%s, %s of %s free%s)", cli_printable(d->places[i].path, shown, sizeof shown),
-                 d->places[i].type, cli_bytes(d->places[i].free_bytes, bytes),
-                 cli_bytes(d->places[i].total_bytes, total),
+                 d->places[i].type, bytes_text(d->places[i].free_bytes, bytes),
+                 bytes_text(d->places[i].total_bytes, total),
                  d->places[i].writable ? "" : "; this user may not write there");
     if (d->total_bytes > 0)
-        cli_note(s->cli, "  disk       %s of %s free where the home is", cli_bytes(d->free_bytes, bytes),
-                 cli_bytes(d->total_bytes, total));
+        cli_note(s->cli, "  disk       %s of %s free where the home is", bytes_text(d->free_bytes, bytes),
+                 bytes_text(d->total_bytes, total));
     for (size_t i = 0; i < d->notes.count; i++)
         warn(s, d->notes.items[i]);
     if (d->search_cut)

@@ -1,6 +1,7 @@
 /* Listing snapshots: chosen, grouped, the newest of each group if asked. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/snapshot_text.h"
@@ -73,7 +74,7 @@ static void add_row(struct cli_table *table, const struct snapshot *s, bool comp
     char id[ID_SHORT_CHARS + 1], when[OS_TIME_BYTES], size[24] = "";
     char *tags = strlist_join(&s->tags, compact ? "," : "\n"), *paths = strlist_join(&s->paths, compact ? "," : "\n");
     if (s->has_summary)
-        cli_bytes(s->summary.total_bytes_processed, size);
+        bytes_text(s->summary.total_bytes_processed, size);
     cli_table_row(table, (const char *const[]){id_to_short(&s->id, id), os_time_format_human(&s->time, when),
                                                s->hostname, tags, paths, size});
     free(tags);

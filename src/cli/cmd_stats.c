@@ -1,6 +1,7 @@
 /* Counting what snapshots hold. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -68,8 +69,8 @@ static void print_text(struct cli *cli, enum stats_mode mode, const struct stats
     if (mode != STATS_RAW_DATA)
         cli_print(cli, "        Total File Count:  %s", cli_count(s->files, number));
     if (s->plain_bytes > 0)
-        cli_print(cli, " Total Uncompressed Size:  %s", cli_bytes(s->plain_bytes, bytes));
-    cli_print(cli, "              Total Size:  %s", cli_bytes(s->bytes, bytes));
+        cli_print(cli, " Total Uncompressed Size:  %s", bytes_text(s->plain_bytes, bytes));
+    cli_print(cli, "              Total Size:  %s", bytes_text(s->bytes, bytes));
     if (s->plain_bytes > 0)
         cli_print(cli, "    Compression Progress:  %.2f%%", ratio(s->compressed_plain_bytes, s->plain_bytes) * 100);
     if (s->compressed_bytes > 0)

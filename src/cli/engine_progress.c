@@ -1,4 +1,5 @@
 #include "cli/engine_progress.h"
+#include "base/bytes.h"
 
 static double share_done(const struct engine_progress *p)
 {
@@ -13,15 +14,15 @@ static void draw(void *ctx, char *out, size_t cap, unsigned columns)
     const struct engine_progress *p = ctx;
     const char *stage = atomic_load(&p->stage);
     uint64_t done = atomic_load(&p->done), total = atomic_load(&p->total);
-    char done_text[32], total_text[32], bytes_text[24] = "";
+    char done_text[32], total_text[32], size_text[BYTES_TEXT_BYTES] = "";
     (void)columns;
     if (stage == NULL)
         return;
     if (atomic_load(&p->bytes_total) > 0)
-        cli_bytes(atomic_load(&p->bytes_done), bytes_text);
+        bytes_text(atomic_load(&p->bytes_done), size_text);
     if (total > 0)
         snprintf(out, cap, "%s  %s / %s  %.0f %%  %s", stage, cli_count(done, done_text), cli_count(total, total_text),
-                 100 * share_done(p), bytes_text);
+                 100 * share_done(p), size_text);
     else if (done > 0)
         snprintf(out, cap, "%s  %s", stage, cli_count(done, done_text));
     else

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "os/clock.h"
 
@@ -42,7 +43,7 @@ void node_print(struct cli *cli, const struct node *n, const char *path, bool lo
     }
     char mode[NODE_PERMISSIONS_BYTES], size[24], when[OS_TIME_BYTES];
     if (human)
-        cli_bytes(n->size, size);
+        bytes_text(n->size, size);
     else
         snprintf(size, sizeof size, "%llu", (unsigned long long)n->size);
     char *target = n->type == NODE_SYMLINK ? shown(n->link_target) : NULL;

@@ -6,7 +6,7 @@
 enum { NODE_PERMISSIONS_BYTES = 24 };
 /* As Go prints a file mode, and so restic: "drwxr-xr-x", "Lrwxrwxrwx", "ug-rwxr-xr-x". */
 const char *node_permissions(uint32_t mode, char out[NODE_PERMISSIONS_BYTES]);
-/* A line on standard output: the path alone, or with mode, owner, size and time. With human, sizes as "1.2 MiB". */
+/* A line on standard output: the path alone, or with mode, owner, size and time. With human, sizes as "1.2 MB". */
 void node_print(struct cli *cli, const struct node *n, const char *path, bool long_format, bool human);
 /* What `ls` shows of an entry: message_type "node". */
 json_t *node_json(const struct node *n, const char *path);

@@ -1,5 +1,6 @@
 #include "cli/prune_run.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/engine_progress.h"
 
@@ -19,13 +20,13 @@ int prune_args_read(const struct prune_args *args, struct prune_options *out, st
 static void print_line(struct cli *cli, const char *label, uint64_t blobs, uint64_t bytes)
 {
     char count[32], size[24];
-    cli_print(cli, "%-26s %12s blobs  %12s", label, cli_count(blobs, count), cli_bytes(bytes, size));
+    cli_print(cli, "%-26s %12s blobs  %12s", label, cli_count(blobs, count), bytes_text(bytes, size));
 }
 
 static void print_packs(struct cli *cli, const char *label, uint64_t packs, uint64_t bytes)
 {
     char count[32], size[24];
-    cli_print(cli, "%-26s %12s packs  %12s", label, cli_count(packs, count), cli_bytes(bytes, size));
+    cli_print(cli, "%-26s %12s packs  %12s", label, cli_count(packs, count), bytes_text(bytes, size));
 }
 
 static void planned(void *ctx, const struct prune_result *r)
@@ -47,7 +48,7 @@ static void planned(void *ctx, const struct prune_result *r)
     print_packs(cli, "to leave as they are:", r->keep_packs,
                 r->used_bytes - r->repack_bytes + r->remaining_unused_bytes);
     char size[24];
-    cli_print(cli, "not needed, but left:      %34s", cli_bytes(r->remaining_unused_bytes, size));
+    cli_print(cli, "not needed, but left:      %34s", bytes_text(r->remaining_unused_bytes, size));
 }
 
 static void damaged(void *ctx, const struct id *pack, const char *message)
@@ -63,11 +64,11 @@ static void print_summary(struct cli *cli, const struct prune_result *r)
     cli_print(cli, "packs removed: %s, of which repacked: %s", cli_count(r->packs_removed, removed),
               cli_count(r->packs_repacked, repacked));
     if (r->bytes_after <= r->bytes_before)
-        cli_print(cli, "freed %s: %s before, %s now", cli_bytes(r->bytes_before - r->bytes_after, freed),
-                  cli_bytes(r->bytes_before, before), cli_bytes(r->bytes_after, after));
+        cli_print(cli, "freed %s: %s before, %s now", bytes_text(r->bytes_before - r->bytes_after, freed),
+                  bytes_text(r->bytes_before, before), bytes_text(r->bytes_after, after));
     else
-        cli_print(cli, "the packs grew from %s to %s", cli_bytes(r->bytes_before, before),
-                  cli_bytes(r->bytes_after, after));
+        cli_print(cli, "the packs grew from %s to %s", bytes_text(r->bytes_before, before),
+                  bytes_text(r->bytes_after, after));
 }
 
 static json_t *counts(const char *unit, uint64_t n, uint64_t bytes)

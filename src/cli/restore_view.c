@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "os/clock.h"
 
@@ -73,7 +74,7 @@ static void on_item(void *ctx, enum restore_action action, const char *path, uin
     char size[24];
     cli_printable(path, shown, cap);
     if (bytes > 0)
-        cli_print(v->cli, "%-9s %s (%s)", action_word(action), shown, cli_bytes(bytes, size));
+        cli_print(v->cli, "%-9s %s (%s)", action_word(action), shown, bytes_text(bytes, size));
     else
         cli_print(v->cli, "%-9s %s", action_word(action), shown);
     free(shown);
@@ -137,9 +138,9 @@ void restore_view_draw(void *ctx, char *out, size_t cap, unsigned columns)
     if (s.share >= 0)
         used += (size_t)snprintf(out + used, cap - used, " %.1f%%", s.share * 100);
     used += (size_t)snprintf(out + used, cap - used, "  %s files  %s", cli_count(s.files, count),
-                             cli_bytes(s.bytes, bytes));
+                             bytes_text(s.bytes, bytes));
     if (v->rate.per_second > 0)
-        used += (size_t)snprintf(out + used, cap - used, "  %s/s", cli_bytes((uint64_t)v->rate.per_second, rate));
+        used += (size_t)snprintf(out + used, cap - used, "  %s/s", bytes_text((uint64_t)v->rate.per_second, rate));
     if (v->rate.per_second > 0 && s.share > 0 && s.share < 1 && seconds >= 2)
         used += (size_t)snprintf(out + used, cap - used, "  ETA %s",
                                  clock_text((uint64_t)((double)(s.total_bytes - s.bytes) / v->rate.per_second), eta));
@@ -191,17 +192,17 @@ static void text_summary(struct restore_view *v, const char *target, const struc
     if (cli->quiet)
         return;
     cli_print(cli, "%s %s files and directories, %s, to %s in %s", v->dry_run ? "would restore" : "restored",
-              cli_count(atomic_load(&p->files_done), count), cli_bytes(atomic_load(&p->bytes_done), bytes), target,
+              cli_count(atomic_load(&p->files_done), count), bytes_text(atomic_load(&p->bytes_done), bytes), target,
               cli_duration(r->duration_ns, time));
     if (atomic_load(&p->files_skipped) > 0)
         cli_print(cli, "left alone, as they are right already or protected: %s (%s)",
-                  cli_count(atomic_load(&p->files_skipped), count), cli_bytes(atomic_load(&p->bytes_skipped), bytes));
+                  cli_count(atomic_load(&p->files_skipped), count), bytes_text(atomic_load(&p->bytes_skipped), bytes));
     if (atomic_load(&p->files_deleted) > 0)
         cli_print(cli, "%s, as the snapshot lacks them: %s", v->dry_run ? "would delete" : "deleted",
                   cli_count(atomic_load(&p->files_deleted), count));
     if (atomic_load(&p->files_verified) > 0)
         cli_print(cli, "read again and compared: %s files (%s)", cli_count(atomic_load(&p->files_verified), count),
-                  cli_bytes(atomic_load(&p->bytes_verified), bytes));
+                  bytes_text(atomic_load(&p->bytes_verified), bytes));
 }
 
 void restore_view_summary(struct restore_view *v, const char *target, const struct restore_result *r)

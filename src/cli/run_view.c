@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "os/clock.h"
 
@@ -58,8 +59,8 @@ static void print_destination(struct run_view *v, const struct record_destinatio
     if (d->status == RECORD_FAILED)
         return; /* it has been said */
     char *removed = d->removed > 0 ? mem_printf(", %s old removed", cli_count(d->removed, count)) : mem_strdup("");
-    char *left = d->total_bytes > 0 ? mem_printf(", %s free", cli_bytes(d->free_bytes, free_text)) : mem_strdup("");
-    cli_print(v->cli, "  → %s: %s added%s%s%s%s", d->name, cli_bytes(d->bytes_added, added),
+    char *left = d->total_bytes > 0 ? mem_printf(", %s free", bytes_text(d->free_bytes, free_text)) : mem_strdup("");
+    cli_print(v->cli, "  → %s: %s added%s%s%s%s", d->name, bytes_text(d->bytes_added, added),
               d->verified ? ", confirmed" : "", removed, d->pruned ? ", pruned" : "", left);
     free(removed);
     free(left);
@@ -76,7 +77,7 @@ static void print_tier(struct run_view *v, const struct record *r)
 {
     char size[24], duration[32], count[32];
     cli_print(v->cli, "%s: %s, %s source%s, %s in %s%s", r->tier, mark(v->cli, r), cli_count(r->source_count, count),
-              r->source_count == 1 ? "" : "s", cli_bytes(r->bytes_processed, size),
+              r->source_count == 1 ? "" : "s", bytes_text(r->bytes_processed, size),
               cli_duration(r->duration_ms * 1000000, duration), v->dry_run ? " (dry run: nothing was stored)" : "");
     for (size_t i = 0; !v->cli->quiet && !v->dry_run && i < r->destination_count; i++)
         print_destination(v, &r->destinations[i]);
@@ -175,9 +176,9 @@ static void draw_reading(struct run_view *v, char *out, size_t cap, unsigned col
     uint64_t bytes = atomic_load(&p->bytes_done), files = atomic_load(&p->files_done);
     char count[32], size[24], rate[24], path[SHOWN_BYTES], shown[SHOWN_BYTES];
     cli_rate_sample(&v->rate, os_monotonic_ns(), bytes);
-    size_t used = (size_t)snprintf(out, cap, "  %s files  %s", cli_count(files, count), cli_bytes(bytes, size));
+    size_t used = (size_t)snprintf(out, cap, "  %s files  %s", cli_count(files, count), bytes_text(bytes, size));
     if (v->rate.per_second > 0 && used < cap)
-        used += (size_t)snprintf(out + used, cap - used, "  %s/s", cli_bytes((uint64_t)v->rate.per_second, rate));
+        used += (size_t)snprintf(out + used, cap - used, "  %s/s", bytes_text((uint64_t)v->rate.per_second, rate));
     backup_progress_current(p, path, sizeof path);
     if (path[0] == '\0' || used + 12 > columns || used >= cap)
         return;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "cli/runs.h"
 #include "cli/screen.h"
@@ -94,9 +95,9 @@ static void make_cells(const struct run_row *row, struct cells *out, char **reas
     if (r->status != RECORD_STARTED && (r->duration_ms > 0 || ended))
         cli_duration(r->duration_ms * 1000000, duration);
     if (ended && (r->bytes_processed > 0 || !r->job))
-        cli_bytes(r->bytes_processed, size);
+        bytes_text(r->bytes_processed, size);
     if (ended && (r->bytes_added > 0 || !r->job))
-        cli_bytes(r->bytes_added, added);
+        bytes_text(r->bytes_added, added);
     os_time_format_human(&start, when);
     when[MINUTES] = '\0';
     const char *wrong = r->status != RECORD_SKIPPED ? what_is_wrong(r) : "", *id = r->run_id != NULL ? r->run_id : "";
@@ -257,7 +258,7 @@ static void print_sources(struct cli *cli, const struct record *r)
         char files[32], size[24], *name = indented(s->name);
         texts[i] = text_of_source(s);
         cli_table_row(t, (const char *const[]){name, status_word(s->status), cli_count(s->files, files),
-                                               cli_bytes(s->bytes, size)});
+                                               bytes_text(s->bytes, size)});
         free(name);
     }
     print_and_free(cli, t, texts, r->source_count);
@@ -274,9 +275,9 @@ static void print_destinations(struct cli *cli, const struct record *r)
         const struct record_destination *d = &r->destinations[i];
         char added[24], left[RULES_TEXT_BYTES] = "", removed[32], *name = indented(d->name);
         if (d->total_bytes > 0)
-            rules_bytes(d->free_bytes, left);
+            bytes_text(d->free_bytes, left);
         texts[i] = d->message != NULL ? one_line(d->message) : NULL;
-        cli_table_row(t, (const char *const[]){name, status_word(d->status), cli_bytes(d->bytes_added, added), left,
+        cli_table_row(t, (const char *const[]){name, status_word(d->status), bytes_text(d->bytes_added, added), left,
                                                cli_count(d->removed, removed), d->verified ? "yes" : "no"});
         free(name);
     }
@@ -298,8 +299,8 @@ static void print_record(struct cli *cli, const struct run_row *row)
     cli_print(cli, "  %-10s %s, exit status %d", "took", cli_duration(r->duration_ms * 1000000, duration),
               r->exit_code);
     if (r->bytes_processed > 0 || r->bytes_added > 0 || !r->job)
-        cli_print(cli, "  %-10s %s read, %s added", "size", cli_bytes(r->bytes_processed, size),
-                  cli_bytes(r->bytes_added, added));
+        cli_print(cli, "  %-10s %s read, %s added", "size", bytes_text(r->bytes_processed, size),
+                  bytes_text(r->bytes_added, added));
     if (r->error != NULL)
         print_labelled(cli, "error", r->error);
     if (r->message != NULL)
@@ -342,7 +343,7 @@ void runs_print_line(struct cli *cli, const struct record *r, const char *line, 
         cli_print(cli, "%s  %s  started", when, shown);
     else
         cli_print(cli, "%s  %s  %s in %s, %s%s%s", when, shown, runs_outcome(&row),
-                  cli_duration(r->duration_ms * 1000000, duration), cli_bytes(r->bytes_processed, size),
+                  cli_duration(r->duration_ms * 1000000, duration), bytes_text(r->bytes_processed, size),
                   *wrong != '\0' ? ": " : "", wrong);
     free(name);
     free(shown);

@@ -1,5 +1,6 @@
 #include "cli/status_view.h"
 
+#include "base/bytes.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -96,7 +97,7 @@ static void add_tiers(const struct status *s, int64_t now_ms, struct buf *out)
         if (newest != NULL)
             relative(os_time_ms(&newest->time), now_ms, last);
         if (t->size_count > 0)
-            cli_bytes(t->sizes[t->size_count - 1], size);
+            bytes_text(t->sizes[t->size_count - 1], size);
         cli_table_row(table, (const char *const[]){t->facts->tier->name, outcome(t), last, next_text(t, now_ms, next),
                                                    size, buf_cstr(&history)});
         buf_release(&history);
@@ -129,8 +130,8 @@ static void add_destination(const struct fact_destination *d, const struct desti
     }
     double used = 1 - (double)d->free_bytes / (double)d->total_bytes;
     add_fill(used, out);
-    buf_printf(out, "  %.0f %% used, %s of %s free; %s\n", 100 * used, rules_bytes(d->free_bytes, free_text),
-               rules_bytes(d->total_bytes, total), look->forecast_text);
+    buf_printf(out, "  %.0f %% used, %s of %s free; %s\n", 100 * used, bytes_text(d->free_bytes, free_text),
+               bytes_text(d->total_bytes, total), look->forecast_text);
 }
 
 static void add_destinations(const struct status *s, struct buf *out)

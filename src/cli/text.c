@@ -160,19 +160,6 @@ const char *cli_printable(const char *s, char *out, size_t cap)
 
 /* --- numbers --- */
 
-const char *cli_bytes(uint64_t bytes, char out[24])
-{
-    static const char *const UNITS[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    int unit = 0;
-    double n = (double)bytes;
-    while (n >= 1024 && unit < 6) {
-        n /= 1024;
-        unit++;
-    }
-    snprintf(out, 24, unit == 0 ? "%.0f %s" : "%.3f %s", n, UNITS[unit]);
-    return out;
-}
-
 const char *cli_duration(uint64_t ns, char out[32])
 {
     uint64_t seconds = ns / 1000000000, ms = ns / 1000000;

@@ -1,3 +1,4 @@
+#include "base/bytes.h"
 #include "engine/restore_internal.h"
 
 #include <errno.h>
@@ -157,7 +158,7 @@ static int judge(struct restore *r, const struct space *s, const struct free_spa
     if (fits(have, s->missing_bytes, s->missing_files))
         return 0;
     const char *target = r->options->target;
-    double mib = 1024 * 1024;
+    char free_text[BYTES_TEXT_BYTES], needed_text[BYTES_TEXT_BYTES];
     if (!have->sure || r->options->sparse || r->options->delete_extra) {
         restore_warn(r, r->target, NULL, "there may be too little space in the target");
         return 0;
@@ -166,8 +167,8 @@ static int judge(struct restore *r, const struct space *s, const struct free_spa
         return err_set(err, ERR_NO_SPACE,
                        "'%s' has room for %llu more files, but %llu are to be restored; nothing was changed", target,
                        (unsigned long long)have->files, (unsigned long long)s->missing_files);
-    return err_set(err, ERR_NO_SPACE, "'%s' has %.1f MiB free, but up to %.1f MiB are needed; nothing was changed",
-                   target, (double)have->bytes / mib, (double)needed / mib);
+    return err_set(err, ERR_NO_SPACE, "'%s' has %s free, but up to %s are needed; nothing was changed", target,
+                   bytes_text(have->bytes, free_text), bytes_text(needed, needed_text));
 }
 
 int restore_space_check(struct restore *r, const struct snapshot *snapshot, struct err *err)

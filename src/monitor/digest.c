@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "monitor/alerts.h"
 #include "monitor/message_text.h"
@@ -109,8 +110,8 @@ static void put_tier(struct buf *out, const struct plan_tier *tier, const struct
                                                           : "");
         return;
     }
-    text_bytes(sum->read_bytes, read);
-    text_bytes(sum->added_bytes, added);
+    bytes_text(sum->read_bytes, read);
+    bytes_text(sum->added_bytes, added);
     buf_printf(out, "  %s: %zu %s", tier->name, sum->runs, sum->runs == 1 ? "run" : "runs");
     put_count(out, sum->fine, "fine");
     put_count(out, sum->partial, "incomplete");
@@ -171,8 +172,8 @@ static int put_destinations(struct buf *out, const struct plan *p, struct state 
             buf_printf(out, "  %s: free space not known\n", name);
             continue;
         }
-        text_bytes((uint64_t)(total.value - used.value), free_text);
-        text_bytes((uint64_t)total.value, total_text);
+        bytes_text((uint64_t)(total.value - used.value), free_text);
+        bytes_text((uint64_t)total.value, total_text);
         text_time(total.at_ms, when);
         buf_printf(out, "  %s: %s of %s free, %.0f %% full (%s)\n", name, free_text, total_text,
                    100 * used.value / total.value, when);

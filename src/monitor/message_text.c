@@ -118,13 +118,3 @@ void text_span(int64_t ms, char out[32])
     else
         snprintf(out, 32, "%lld days", (long long)(s / DAY));
 }
-
-void text_bytes(uint64_t bytes, char out[32])
-{
-    static const char *const UNITS[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
-    double n = (double)bytes;
-    int unit = 0;
-    for (; n >= 999.5 && unit < 6; unit++)
-        n /= 1000;
-    snprintf(out, 32, unit > 0 && n < 9.95 ? "%.1f %s" : "%.0f %s", n, UNITS[unit]);
-}

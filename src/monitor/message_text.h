@@ -19,5 +19,3 @@ void text_time(int64_t ms, char out[32]);
 void text_time_utc(int64_t ms, char out[32]);
 /* "3 h", "25 min", "2 days": roughly. */
 void text_span(int64_t ms, char out[32]);
-/* "850 MB", "1.2 GB". */
-void text_bytes(uint64_t bytes, char out[32]);

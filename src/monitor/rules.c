@@ -127,17 +127,6 @@ bool rules_median(const struct record *const *runs, size_t count, rules_number *
 
 /* --- words --- */
 
-const char *rules_bytes(uint64_t bytes, char out[RULES_TEXT_BYTES])
-{
-    static const char *const UNITS[] = {"bytes", "kB", "MB", "GB", "TB", "PB", "EB"};
-    double n = (double)bytes;
-    int unit = 0;
-    for (; n >= 999.5 && unit < 6; unit++)
-        n /= 1000;
-    snprintf(out, RULES_TEXT_BYTES, unit > 0 && n < 99.95 ? "%.1f %s" : "%.0f %s", n, UNITS[unit]);
-    return out;
-}
-
 const char *rules_duration(int64_t ms, char out[RULES_TEXT_BYTES])
 {
     const int64_t minute = 60000, hour = 60 * minute, day = 24 * hour;

@@ -57,8 +57,6 @@
 void rules_apply(const struct facts *f, struct finding_list *out);
 
 enum { RULES_TEXT_BYTES = 64 };
-/* "1.2 GB", "271 GB": decimal, three digits at most; as all texts of rules have it. */
-const char *rules_bytes(uint64_t bytes, char out[RULES_TEXT_BYTES]);
 
 /* All rules that there are, NULL at the end: these, and "state", which is run/health.c's own (the run records or the
  * state database cannot be used). */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "monitor/rules_internal.h"
 #include "os/file.h"
@@ -112,8 +113,8 @@ static void append_sizes(struct buf *text, const struct growth *g, bool shrank)
 {
     char large[RULES_TEXT_BYTES], small[RULES_TEXT_BYTES];
     const char *bound = g->at_most ? "at most " : "";
-    rules_bytes(g->large, large);
-    rules_bytes(g->small, small);
+    bytes_text(g->large, large);
+    bytes_text(g->small, small);
     if (shrank)
         buf_printf(text, "%s%s, was %s", g->small > 0 ? bound : "", g->small > 0 ? small : "not there", large);
     else
@@ -132,7 +133,7 @@ static char *in_words(struct growth_list *l, bool shrank)
         if (g->hidden)
             continue;
         buf_printf(&text, "%s%c%s %s: ", lines++ > 0 ? "\n" : "", shrank ? '-' : '+',
-                   rules_bytes(g->large - g->small, more), g->name);
+                   bytes_text(g->large - g->small, more), g->name);
         append_sizes(&text, g, shrank);
     }
     char *out = lines > 0 ? mem_strdup(buf_cstr(&text)) : NULL;

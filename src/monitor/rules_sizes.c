@@ -1,4 +1,5 @@
 /* How much a tier reads, against what is usual. */
+#include "base/bytes.h"
 #include "monitor/rules_internal.h"
 #include "os/clock.h"
 
@@ -79,8 +80,8 @@ static void say(const struct facts *f, const struct plan_tier *t, const char *ru
                 const struct record *now, uint64_t usual, struct finding_list *out)
 {
     char size[RULES_TEXT_BYTES], before[RULES_TEXT_BYTES], when[RULES_TEXT_BYTES];
-    rules_bytes(size_of(now), size);
-    rules_bytes(usual, before);
+    bytes_text(size_of(now), size);
+    bytes_text(usual, before);
     rules_ago(os_time_ms(&now->time), f->now_ms, when);
     if (level == ALERT_FINE) {
         finding_add(out, rule, t->name, ALERT_FINE, "%s has %s, and usually %s", t->name, size, before);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "monitor/rules_internal.h"
 #include "os/clock.h"
@@ -120,7 +121,7 @@ static void space(const struct facts *f, const struct fact_destination *d, struc
     double used = 100 - 100 * (double)d->free_bytes / (double)d->total_bytes;
     struct finding *found =
         finding_add(out, "space", name, level, "destination '%s' is %.0f %% full: %s of %s are free", name, used,
-                    rules_bytes(d->free_bytes, free_text), rules_bytes(d->total_bytes, total));
+                    bytes_text(d->free_bytes, free_text), bytes_text(d->total_bytes, total));
     if (level == ALERT_FINE)
         return;
     if (d->forecast != NULL)

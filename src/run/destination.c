@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "crypto/cipher.h"
 #include "os/file.h"
@@ -278,10 +279,10 @@ static bool check_room(struct destination_check *c, const struct look *l)
                        c->path);
     if (c->free_bytes >= reserve && c->free_bytes > 0)
         return true;
+    char left[BYTES_TEXT_BYTES], kept[BYTES_TEXT_BYTES];
     return problem(c, DESTINATION_NO_SPACE, ERR_NO_SPACE,
-                   "'%s' is full: %.1f MB are free, and %.1f MB are to be left alone (reserve); remove something, or "
-                   "keep less",
-                   c->path, (double)c->free_bytes / 1e6, (double)reserve / 1e6);
+                   "'%s' is full: %s are free, and %s are to be left alone (reserve); remove something, or keep less",
+                   c->path, bytes_text(c->free_bytes, left), bytes_text(reserve, kept));
 }
 
 /* What both know from now on. A repository that somebody else made there is taken over with its drive. */

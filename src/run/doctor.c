@@ -46,19 +46,6 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *advice, c
     buf_append(d->out, what, strlen(what) + 1);
 }
 
-const char *doctor_bytes(uint64_t bytes, char out[32])
-{
-    static const char *const UNITS[] = {"bytes", "kB", "MB", "GB", "TB", "PB", "EB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-    while (value >= 999.95 && unit + 1 < sizeof UNITS / sizeof *UNITS) {
-        value /= 1000;
-        unit++;
-    }
-    snprintf(out, 32, "%.*f %s", unit == 0 ? 0 : 1, value, UNITS[unit]);
-    return out;
-}
-
 void doctor_report_add(struct doctor_report *r, const char *check, enum doctor_level level, const char *found,
                        const char *advice)
 {

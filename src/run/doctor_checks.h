@@ -21,9 +21,6 @@ extern const struct doctor_check DOCTOR_CHECKS[]; /* ends with a NULL name */
 void doctor_say(struct doctor *d, enum doctor_level level, const char *advice, const char *found, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* "1.2 GB" (powers of 1000), for sentences. Into out, which is returned. */
-const char *doctor_bytes(uint64_t bytes, char out[32]);
-
 /* doctor_storage.c */
 void doctor_destinations(struct doctor *d);
 void doctor_repositories(struct doctor *d);

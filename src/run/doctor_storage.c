@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "engine/check.h"
 #include "monitor/record.h"
@@ -169,11 +170,11 @@ static void say_archives(struct doctor *d, const struct plan_destination *dest, 
 {
     const struct archive_file *newest = &l->items[l->count - 1];
     bool failed = newest->lacks == ARCHIVE_LACKS_FAILED;
-    char size[32];
+    char size[BYTES_TEXT_BYTES];
     doctor_say(d, failed ? DOCTOR_YELLOW : DOCTOR_GREEN,
                failed ? "'clawback runs' tells why; 'latest' leads to one that has all, where there is one" : NULL,
                "'%s' holds %zu archive%s (%s), the newest '%s'%s", dest->name, l->count, l->count == 1 ? "" : "s",
-               doctor_bytes(l->total_bytes, size), newest->name, failed ? ", which lacks what failed in its run" : "");
+               bytes_text(l->total_bytes, size), newest->name, failed ? ", which lacks what failed in its run" : "");
 }
 
 static void one_archive_dir(struct doctor *d, const struct plan_destination *dest)
@@ -259,8 +260,8 @@ static void room_at(struct doctor *d, const struct plan_destination *dest)
     for (size_t i = 0; i < d->plan->tier_count; i++)
         if (goes_to(&d->plan->tiers[i], dest))
             need += expected_bytes(d, &d->plan->tiers[i], dest);
-    doctor_bytes(usable, free_text);
-    doctor_bytes(need, need_text);
+    bytes_text(usable, free_text);
+    bytes_text(need, need_text);
     if (usable < need)
         doctor_say(d, DOCTOR_RED, "make room there, or take another destination",
                    "'%s' has %s free besides its reserve; the next runs may need %s", dest->name, free_text, need_text);
@@ -286,7 +287,7 @@ static void state_room(struct doctor *d)
                    "clawback's state cannot be kept in '%s'", d->options->state_dir);
     else if (space.free_bytes < (uint64_t)50 << 20 || space.free_inodes < 1000)
         doctor_say(d, DOCTOR_YELLOW, "make room on this machine's own disk",
-                   "the disk with clawback's state is nearly full (%s free)", doctor_bytes(space.free_bytes, text));
+                   "the disk with clawback's state is nearly full (%s free)", bytes_text(space.free_bytes, text));
     free(there);
 }
 

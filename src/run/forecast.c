@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "monitor/record.h"
 #include "os/clock.h"
@@ -158,16 +159,17 @@ static const char *date(int64_t ms, char out[16])
 void forecast_describe(const struct forecast *f, char *out, size_t cap)
 {
     char full[16], early[16], late[16], between[64];
-    double mb = f->bytes_per_day / 1e6;
+    char growth[BYTES_TEXT_BYTES];
+    bytes_text(f->bytes_per_day > 0 ? (uint64_t)f->bytes_per_day : 0, growth);
     if (f->kind == FORECAST_UNKNOWN) {
         snprintf(out, cap, "when it will be full is not known yet");
     } else if (f->kind == FORECAST_NEVER) {
-        snprintf(out, cap, f->bytes_per_day > 0 ? "growing by %.1f MB a day" : "not growing", mb);
+        snprintf(out, cap, f->bytes_per_day > 0 ? "growing by %s a day" : "not growing", growth);
     } else {
         if (f->latest_ms != 0)
             snprintf(between, sizeof between, "%s to %s", date(f->earliest_ms, early), date(f->latest_ms, late));
         else
             snprintf(between, sizeof between, "%s at the earliest", date(f->earliest_ms, early));
-        snprintf(out, cap, "full about %s (%s), growing by %.1f MB a day", date(f->full_ms, full), between, mb);
+        snprintf(out, cap, "full about %s (%s), growing by %s a day", date(f->full_ms, full), between, growth);
     }
 }

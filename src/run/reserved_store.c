@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include "base/bytes.h"
 #include "base/mem.h"
 
 struct reserved {
@@ -31,8 +32,9 @@ static int check_room(struct store *s, size_t len, struct err *err)
     uint64_t bytes, reserve = atomic_load(&r->reserve_bytes);
     if (reserve == 0 || store_free_space(r->inner, &bytes, NULL) < 0 || bytes >= reserve + len)
         return 0;
-    return err_set(err, ERR_NO_SPACE, "'%s' is full: only %llu MB are free, and %llu MB are to be left alone",
-                   s->location, (unsigned long long)(bytes / 1000000), (unsigned long long)(reserve / 1000000));
+    char left[BYTES_TEXT_BYTES], kept[BYTES_TEXT_BYTES];
+    return err_set(err, ERR_NO_SPACE, "'%s' is full: only %s are free, and %s are to be left alone", s->location,
+                   bytes_text(bytes, left), bytes_text(reserve, kept));
 }
 
 static int reserved_spool_write(struct store *s, struct store_spool *sp, const void *p, size_t len, struct err *err)

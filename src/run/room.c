@@ -1,4 +1,5 @@
 /* Getting space back in repositories. */
+#include "base/bytes.h"
 #include "engine/prune.h"
 #include "os/clock.h"
 #include "run/reserved_store.h"
@@ -17,9 +18,10 @@ int prune_target(struct tier_run *t, struct target *target, struct repo *repo, s
     repo->index = NULL;
     int rc = prune_run(repo, lock, &options, NULL, &t->run->progress->engine, &result, err);
     target->pruned = target->pruned || rc == 0;
+    char freed[BYTES_TEXT_BYTES];
     if (rc == 0 && !repack && result.bytes_before > result.bytes_after)
-        tier_note(t, "destination '%s': %.1f MB that nothing needs were removed", target->destination->name,
-                  (double)(result.bytes_before - result.bytes_after) / 1e6);
+        tier_note(t, "destination '%s': %s that nothing needs were removed", target->destination->name,
+                  bytes_text(result.bytes_before - result.bytes_after, freed));
     return rc;
 }
 

@@ -1,18 +1,8 @@
 #include "run/size_rule.h"
+#include "base/bytes.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static const char *size_text(uint64_t bytes, char out[32])
-{
-    if (bytes < 10000)
-        snprintf(out, 32, "%llu bytes", (unsigned long long)bytes);
-    else if (bytes < 10000000)
-        snprintf(out, 32, "%.1f kB", (double)bytes / 1e3);
-    else
-        snprintf(out, 32, "%.1f MB", (double)bytes / 1e6);
-    return out;
-}
 
 enum size_verdict size_rule_check(uint64_t bytes, uint64_t last_bytes, char why[SIZE_RULE_MESSAGE_BYTES])
 {
@@ -24,8 +14,8 @@ enum size_verdict size_rule_check(uint64_t bytes, uint64_t last_bytes, char why[
     }
     if (bytes >= last_bytes / 10)
         return SIZE_FINE;
-    snprintf(why, SIZE_RULE_MESSAGE_BYTES, "only %s, and was %s before", size_text(bytes, now),
-             size_text(last_bytes, before));
+    snprintf(why, SIZE_RULE_MESSAGE_BYTES, "only %s, and was %s before", bytes_text(bytes, now),
+             bytes_text(last_bytes, before));
     return SIZE_SHRUNKEN;
 }
 

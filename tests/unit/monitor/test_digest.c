@@ -144,14 +144,14 @@ static void test_digest__tells_how_it_went(void **state)
         text,
         "2026-02-03 12:00 to 2026-02-04 12:00\n\n"
         "Backups\n"
-        "  config: 4 runs, 1 fine, 1 incomplete, 2 FAILED; 3.4 GB read, 48 MB added; last success 2026-02-04 09:00\n"
+        "  config: 4 runs, 1 fine, 1 incomplete, 2 FAILED; 3.4 GB read, 48.0 MB added; last success 2026-02-04 09:00\n"
         "    last failure: no space left\n"
-        "  full: 1 run, 1 skipped; 850 MB read, 12 MB added\n"
+        "  full: 1 run, 1 skipped; 850 MB read, 12.0 MB added\n"
         "  old: no run (disabled)\n"
         "  hand: no run (only when named)\n"
         "  never: no run\n"
         "\nDestinations\n"
-        "  usb: 12 GB of 100 GB free, 88 % full (2026-02-04 09:00)\n"
+        "  usb: 12.0 GB of 100 GB free, 88 % full (2026-02-04 09:00)\n"
         "  nas: free space not known\n"
         "\nNo open alerts\n"
         "\nLast restore proof: 2026-02-01 12:00 (3 days ago)\n");

@@ -29,9 +29,9 @@ static void test_size_rule__knows_empty_shrunken_and_fine(void **state)
     assert_string_equal(why, "");
     assert_int_equal(size_rule_check(100, 1000, why), SIZE_FINE);
     assert_int_equal(size_rule_check(99, 1000, why), SIZE_SHRUNKEN);
-    assert_string_equal(why, "only 99 bytes, and was 1000 bytes before");
+    assert_string_equal(why, "only 99 B, and was 1.0 kB before");
     assert_int_equal(size_rule_check(1200000, 850000000, why), SIZE_SHRUNKEN);
-    assert_string_equal(why, "only 1200.0 kB, and was 850.0 MB before");
+    assert_string_equal(why, "only 1.2 MB, and was 850 MB before");
     assert_int_equal(size_rule_check(UINT64_MAX, 1, why), SIZE_FINE);
 }
 
@@ -397,7 +397,7 @@ static void test_forecast__speaks(void **state)
     assert_string_equal(text, "not growing");
     f = (struct forecast){.kind = FORECAST_NEVER, .bytes_per_day = 2e5};
     forecast_describe(&f, text, sizeof text);
-    assert_string_equal(text, "growing by 0.2 MB a day");
+    assert_string_equal(text, "growing by 200 kB a day");
     f = (struct forecast){.kind = FORECAST_DATE,
                           .bytes_per_day = 12.3e6,
                           .full_ms = 1773446400000,
