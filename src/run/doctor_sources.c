@@ -146,7 +146,10 @@ static void tell_server(struct doctor *d, const struct plan_tier *t, const struc
         doctor_say(d, DOCTOR_RED, "give the tier a user and a password that may dump it", "%s does not let us in: %s",
                    l->name, l->why.message);
     else
-        doctor_say(d, DOCTOR_RED, "see the message", "%s: %s", l->name, l->why.message);
+        doctor_say(d, DOCTOR_RED,
+                   l->state == SERVER_UNREADABLE ? "give its user the right to dump it: docs/databases.md"
+                                                 : "see the message",
+                   "%s: %s", l->name, l->why.message);
 }
 
 /* The engine's own trouble is worth a line of its own: a user who is not in its group cannot see any container. */

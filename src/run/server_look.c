@@ -83,11 +83,16 @@ void server_look_postgres(const struct plan_postgres *p, uint64_t timeout_ms, st
                                        .user = p->user,
                                        .database = p->database,
                                        .password = password,
-                                       .timeout_ms = timeout_ms};
-    if (postgres_list_databases(&databases, &options, &out->why) == 0)
-        tell_databases(&databases, out);
-    else
+                                       .timeout_ms = timeout_ms,
+                                       .check_rights = true};
+    if (postgres_list_databases(&databases, &options, &out->why) != 0) {
         out->state = state_of(out->why.code);
+    } else {
+        tell_databases(&databases, out);
+        out->why = databases.denied;
+        if (out->why.code != ERR_NONE)
+            out->state = out->why.code == ERR_PERMISSION ? SERVER_UNREADABLE : SERVER_FAILED;
+    }
     postgres_databases_release(&databases);
     mem_wipe_string(password);
 }
@@ -120,7 +125,7 @@ void server_look_redis(const struct plan_redis *r, uint64_t timeout_ms, struct s
     out->bytes = probe.used_memory_bytes;
     out->bytes_known = true;
     if (!probe.may_replicate) {
-        out->state = SERVER_DENIED;
+        out->state = SERVER_UNREADABLE;
         err_set(&out->why, ERR_PERMISSION, "this user may not replicate (PSYNC), which a dump needs");
     }
 }

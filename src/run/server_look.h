@@ -7,9 +7,10 @@
 
 enum server_state {
     SERVER_UP,
-    SERVER_DOWN,   /* it does not run, or the container is absent or stopped */
-    SERVER_DENIED, /* it runs, and does not let us in */
-    SERVER_FAILED  /* anything else */
+    SERVER_DOWN,       /* it does not run, or the container is absent or stopped */
+    SERVER_DENIED,     /* it runs, and does not let us in */
+    SERVER_UNREADABLE, /* it lets us in, but our user may not do what a dump needs */
+    SERVER_FAILED      /* anything else */
 };
 
 struct server_look {

@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "source/postgres_client.h"
 #include "source/postgres_dump.h"
+#include "source/postgres_rights.h"
 #include "source/postgres_server.h"
 #include "source/virtual.h"
 
@@ -39,6 +40,13 @@ void postgres_databases_release(struct postgres_databases *d)
     *d = (struct postgres_databases){0};
 }
 
+static void check_rights(struct postgres_databases *d, const struct pg_server *server, const struct pg_client *client)
+{
+    for (size_t i = 0; i < d->count && d->denied.code == ERR_NONE; i++)
+        if (!d->items[i].skipped)
+            pg_rights_check(server, client, d->items[i].name, &d->denied);
+}
+
 int postgres_list_databases(struct postgres_databases *out, const struct postgres_options *options, struct err *err)
 {
     *out = (struct postgres_databases){0};
@@ -60,6 +68,8 @@ int postgres_list_databases(struct postgres_databases *out, const struct postgre
                 .skipped = d->left_out != NULL && client.target.database == NULL,
             };
         }
+        if (options->check_rights)
+            check_rights(out, &server, &client);
         pg_server_release(&server);
     }
     pg_client_release(&client);

@@ -34,6 +34,7 @@ struct postgres_options {
     const char *database;  /* NULL: the URL's, else all that allow connections and are no templates */
     const char *password;  /* NULL: the URL's, else none (~/.pgpass, the container's own POSTGRES_PASSWORD) */
     uint64_t timeout_ms;   /* for each dump; 0: none */
+    bool check_rights;     /* postgres_list_databases: may the user read all that is to be dumped? See `denied` */
 };
 
 struct postgres_database {
@@ -45,6 +46,7 @@ struct postgres_databases {
     struct postgres_database *items;
     size_t count;
     char *server_version; /* "15.18 (Debian …)" */
+    struct err denied;    /* check_rights: the first database that a dump would fail on, and why; else ERR_NONE */
 };
 
 /* What postgres_source_new() would take, by name. Errors, besides ERR_TIMEOUT and ERR_INTERRUPTED:

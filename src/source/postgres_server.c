@@ -40,8 +40,7 @@ void pg_server_release(struct pg_server *s)
     *s = (struct pg_server){0};
 }
 
-/* Runs the script in psql: values end with a NUL each, so that names may hold anything. */
-static int ask(const struct pg_client *c, const char *database, const char *script, struct buf *out, struct err *err)
+int pg_ask(const struct pg_client *c, const char *database, const char *script, struct buf *out, struct err *err)
 {
     struct strlist args = {0};
     pg_psql_arguments(&args);
@@ -54,8 +53,7 @@ static int ask(const struct pg_client *c, const char *database, const char *scri
     return rc;
 }
 
-/* The next value of the answer, NULL at its end. */
-static const char *next_value(const struct buf *answer, size_t *at)
+const char *pg_next_value(const struct buf *answer, size_t *at)
 {
     const char *value = (const char *)answer->data + *at;
     const char *end = *at < answer->len ? memchr(value, '\0', answer->len - *at) : NULL;
@@ -95,7 +93,7 @@ static int take_answer(struct pg_server *s, struct pg_client *c, const struct bu
 {
     const char *v[DATABASE_FIELDS];
     size_t at = 0, count = 0;
-    while (count < SERVER_FIELDS && (v[count] = next_value(answer, &at)) != NULL)
+    while (count < SERVER_FIELDS && (v[count] = pg_next_value(answer, &at)) != NULL)
         count++;
     if (count < SERVER_FIELDS || strtoul(v[0], NULL, 10) < 90000)
         return err_set(err, ERR_FAILED, "psql does not say what %s is", c->target.label);
@@ -111,7 +109,7 @@ static int take_answer(struct pg_server *s, struct pg_client *c, const struct bu
         t->port = mem_strdup(v[7]);
     }
     for (;;) {
-        for (count = 0; count < DATABASE_FIELDS && (v[count] = next_value(answer, &at)) != NULL; count++)
+        for (count = 0; count < DATABASE_FIELDS && (v[count] = pg_next_value(answer, &at)) != NULL; count++)
             ;
         if (count < DATABASE_FIELDS)
             return 0;
@@ -123,12 +121,12 @@ static int take_answer(struct pg_server *s, struct pg_client *c, const struct bu
 static int ask_anywhere(const struct pg_client *c, struct buf *answer, struct err *err)
 {
     if (c->target.database != NULL)
-        return ask(c, c->target.database, ASK_SERVER, answer, err);
+        return pg_ask(c, c->target.database, ASK_SERVER, answer, err);
     struct err reason = {0};
-    if (ask(c, "postgres", ASK_SERVER, answer, &reason) == 0)
+    if (pg_ask(c, "postgres", ASK_SERVER, answer, &reason) == 0)
         return 0;
     buf_clear(answer);
-    if (reason.code == ERR_FAILED && ask(c, "template1", ASK_SERVER, answer, NULL) == 0)
+    if (reason.code == ERR_FAILED && pg_ask(c, "template1", ASK_SERVER, answer, NULL) == 0)
         return 0;
     if (err != NULL)
         *err = reason;
@@ -159,8 +157,8 @@ int pg_server_look_into(struct pg_database *d, const struct pg_client *c, struct
     const char *value;
     size_t at = 0;
     buf_init(&answer, ANSWER_BYTES_MAX);
-    int rc = ask(c, d->name, ASK_EXTENSIONS, &answer, err);
-    while (rc == 0 && (value = next_value(&answer, &at)) != NULL)
+    int rc = pg_ask(c, d->name, ASK_EXTENSIONS, &answer, err);
+    while (rc == 0 && (value = pg_next_value(&answer, &at)) != NULL)
         strlist_add(&d->extensions, value);
     buf_release(&answer);
     return rc == 0 ? 0 : err_wrap(err, "cannot enter the database '%s' of %s", d->name, c->target.label);

@@ -26,6 +26,12 @@ struct pg_server {
     size_t database_count;
 };
 
+/* Runs the script in psql, at most two minutes. In the answer each value ends with a NUL, so that names may hold
+ * anything. */
+int pg_ask(const struct pg_client *c, const char *database, const char *script, struct buf *out, struct err *err);
+/* The next value of an answer, from *at on; NULL at its end. Borrowed from it. */
+const char *pg_next_value(const struct buf *answer, size_t *at);
+
 /* Asks, and settles in the client what was not said of host and port, so that every tool means the same server. Errors
  * of postgres_list_databases. */
 int pg_server_ask(struct pg_server *out, struct pg_client *c, struct err *err);

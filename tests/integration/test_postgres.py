@@ -279,6 +279,46 @@ def test_a_user_who_is_no_superuser_gets_roles_without_passwords(box):
     equal(len(plan.snapshots()), 2, "snapshots")
 
 
+def database_check(box):
+    """What health finds of the databases, and doctor of them first."""
+    seen = box.run([clawback_binary(), "health", "-c", box.path("claw.yaml"), "--json"], rc=None).json()
+    doctor = box.run([clawback_binary(), "doctor", "-c", box.path("claw.yaml"), "--json"], rc=None).json_lines("check")
+    return ([f["text"] for f in seen["findings"] if f["rule"] == "dump-failed" and f["level"] != "fine"],
+            [c for c in doctor if c["check"] == "databases"][0])
+
+
+def test_rights_that_a_dump_lacks_are_told_by_health_and_doctor(box):
+    source, _ = servers()
+    source.psql("DROP DATABASE IF EXISTS vault")
+    source.psql("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD 'geheim'")
+    source.create("vault")
+    source.psql("""CREATE TABLE open_one (x int); CREATE TABLE "Closed, one" (x int); CREATE SEQUENCE counter;
+        CREATE SCHEMA inner_room; CREATE TABLE inner_room.a (x int); CREATE TABLE inner_room.b (x int);
+        CREATE TABLE mine (x int); ALTER TABLE mine ENABLE ROW LEVEL SECURITY; SELECT lo_create(4711);
+        GRANT SELECT ON open_one, mine TO reader; GRANT SELECT ON inner_room.a, inner_room.b TO reader""", "vault")
+    plan = Plan(box, {"url": "postgresql://reader@127.0.0.1:%d/vault" % source.port,
+                      "password": {"file": box.write("p", "geheim\n", 0o600)}})
+
+    def lacks(*words):
+        told, line = database_check(box)
+        equal([len(told), line["level"]], [1, "red"], "findings, and doctor's verdict")
+        for word in words:
+            check(word in told[0] and word in line["found"], "'%s' is not said" % word, "%s; %s" % (told[0], line["found"]))
+        plan.fails("databases")
+        return told[0]
+    text = lacks("'reader'", "'vault'", 'schema inner_room, sequence public.counter, table public."Closed, one" and 2 more;')
+    check("inner_room.a" not in text, "what is in a closed schema is named", text)
+    source.psql("GRANT USAGE ON SCHEMA inner_room TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", "vault")
+    lacks("sequence public.counter, rows of table public.mine (row-level security), 1 large object;")
+    source.psql("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO reader; ALTER ROLE reader BYPASSRLS", "vault")
+    lacks("takes: 1 large object;")
+    source.psql("GRANT SELECT ON LARGE OBJECT 4711 TO reader", "vault")
+    told, line = database_check(box)
+    equal([told, line["level"]], [[], "green"], "findings, and doctor's verdict")
+    plan.run(rc=(0, 3))
+    equal(len(plan.snapshots()), 1, "snapshots")
+
+
 # ------------------------------------------------------------------------------------------------------------------ passwords
 
 
@@ -565,6 +605,23 @@ def test_container_under_load_comes_back(box):
     plan.run()
     plan.write({"container": "ai-erp-postgres", "password": {"file": box.write("p", "geheim: wrong\n", 0o600)}})
     plan.fails("password authentication failed")
+
+
+def test_container_tells_which_rights_a_dump_lacks(box):
+    docker = engine()
+    box.env.update(docker.env)
+    start_container(docker, "clawtest-rights")
+    there(docker, "clawtest-rights", "psql", "-d", "postgres", "-c", "CREATE DATABASE vault", "-c",
+          "CREATE ROLE reader LOGIN PASSWORD 'geheim'", "-c", "\\c vault", "-c", "CREATE TABLE closed (x int)")
+    Plan(box, {"container": "clawtest-rights", "user": "reader", "database": "vault",
+               "password": {"file": box.write("p", "geheim\n", 0o600)}})
+    told, line = database_check(box)
+    check(len(told) == 1 and "takes: table public.closed; give it" in told[0], "what is told", told)
+    equal(line["level"], "red", "doctor's verdict")
+    there(docker, "clawtest-rights", "psql", "-d", "vault", "-c", "GRANT SELECT ON closed TO reader")
+    told, line = database_check(box)
+    equal([told, line["level"]], [[], "green"], "findings, and doctor's verdict")
+    docker.docker("rm", "-fv", "clawtest-rights")
 
 
 def test_container_that_does_not_run_is_an_error_or_skipped(box):

@@ -22,7 +22,8 @@ static const char PSQL[] = "#!/bin/sh\n"
                            "while read -r line; do\n"
                            "    case $line in\n"
                            "    *'pg_catalog.pg_database d'*) cat \"$here/server\" ;;\n"
-                           "    *pg_extension*) printf 'plpgsql 1.0\\0' ;;\n"
+                           "    *extversion*) printf 'plpgsql 1.0\\0' ;;\n"
+                           "    *'FROM denied'*) cat \"$here/denied\" ;;\n"
                            "    *pg_export_snapshot*) cat \"$here/snapshot\" ;;\n"
                            "    *gexec*) cat \"$here/counts\" || exit 3 ;;\n"
                            "    *echo*) echo clawback-end ;;\n"
@@ -762,6 +763,49 @@ static void test_postgres__container_that_is_not_there_is_not_found(void **state
     assert_says(err.message, "there is no container 'erp'");
 }
 
+/* ------------------------------------------------------------------------------------------------------------- rights
+ */
+
+/* What a user that is no superuser, unless `superuser`, is denied when psql answers with these values. */
+static struct err denied_with(bool superuser, bool check_rights, const char *const *values)
+{
+    struct postgres_databases found;
+    struct err err = {0};
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    add_values(&b, values);
+    place_bytes(&place, "denied", b.data, b.len);
+    buf_release(&b);
+    write_server(superuser, (const char *const[]){"shop", "template0", NULL});
+    struct postgres_options options = URL;
+    options.check_rights = check_rights;
+    if (postgres_list_databases(&found, &options, &err) != 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(found.count, 2);
+    err = found.denied;
+    postgres_databases_release(&found);
+    return err;
+}
+
+static void test_postgres_rights__what_may_not_be_read_is_named(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"7", "schema a", "7", "table b.c", "7", "1 large object", NULL},
+                             *const one[] = {"1", "sequence x.y", NULL}, *const none[] = {NULL};
+    struct err err = denied_with(false, true, all);
+    assert_int_equal(err.code, ERR_PERMISSION);
+    assert_says(err.message, "user 'erp' may not read all that a dump of 'shop' takes: schema a, table b.c, 1 large "
+                             "object and 4 more; give it");
+    assert_says(denied_with(false, true, one).message, "takes: sequence x.y; give it");
+    assert_int_equal(denied_with(false, true, none).code, ERR_NONE);
+    /* A superuser may, and who does not want to know is not told. */
+    assert_int_equal(denied_with(true, true, one).code, ERR_NONE);
+    assert_int_equal(denied_with(false, false, one).code, ERR_NONE);
+    place_file(&place, "down-for", "1:1/shop");
+    place_file(&place, "down", "psql: error: FATAL:  permission denied for database \"shop\"\n");
+    assert_says(denied_with(false, true, none).message, "cannot look at the database 'shop' of the server at");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -794,6 +838,7 @@ int main(void)
         TEST(test_postgres__container_gives_its_password_to_nobody_else),
         TEST(test_postgres__container_without_tools_or_with_old_ones),
         TEST(test_postgres__container_that_is_not_there_is_not_found),
+        TEST(test_postgres_rights__what_may_not_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
