@@ -111,7 +111,7 @@ static int largest_first(const void *a, const void *b)
 /* "8.6 GB, was at most 120 MB"; the other way round "at most 120 MB, was 8.6 GB". */
 static void append_sizes(struct buf *text, const struct growth *g, bool shrank)
 {
-    char large[RULES_TEXT_BYTES], small[RULES_TEXT_BYTES];
+    char large[BYTES_TEXT_BYTES], small[BYTES_TEXT_BYTES];
     const char *bound = g->at_most ? "at most " : "";
     bytes_text(g->large, large);
     bytes_text(g->small, small);
@@ -126,7 +126,7 @@ static char *in_words(struct growth_list *l, bool shrank)
 {
     struct buf text;
     size_t lines = 0;
-    char more[RULES_TEXT_BYTES];
+    char more[BYTES_TEXT_BYTES];
     buf_init(&text, TEXT_MAX_BYTES);
     for (size_t i = 0; i < l->count && lines < LINES_MAX; i++) {
         const struct growth *g = &l->items[i];

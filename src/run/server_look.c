@@ -126,7 +126,9 @@ void server_look_redis(const struct plan_redis *r, uint64_t timeout_ms, struct s
     out->bytes_known = true;
     if (!probe.may_replicate) {
         out->state = SERVER_UNREADABLE;
-        err_set(&out->why, ERR_PERMISSION, "this user may not replicate (PSYNC), which a dump needs");
+        err_set(&out->why, ERR_PERMISSION,
+                "this user may not replicate, which a dump needs: ACL SETUSER … +psync +sync +replconf; or the command "
+                "was renamed");
     }
 }
 

@@ -208,20 +208,39 @@ static void classify(struct redis_probe *out)
         out->state = strstr(out->why.message, "still loading") != NULL ? REDIS_LOADING : REDIS_FAILED;
 }
 
-/* COMMAND INFO answers nil for a command that is renamed, and lists only what is there; whether this user may call it
- * the server tells from version 7 on. */
+/* COMMAND INFO answers nil for a command that is renamed, and lists only what is there. True where it does not tell. */
+static bool is_known(const struct redis_asker *a, const char *command)
+{
+    const char *const info[] = {"COMMAND", "INFO", command, NULL};
+    struct redis_reply reply = {0};
+    bool known = true;
+    if (a->ask(a->ctx, info, &reply, NULL) == 0 && reply.kind == REDIS_ARRAY)
+        known = reply.items.count > 0 && strcmp(reply.items.items[0], "") != 0;
+    redis_reply_release(&reply);
+    return known;
+}
+
+/* Whether this user may call it, the server tells from version 7 on, without calling it. True where it does not. */
+static bool is_allowed(const struct redis_asker *a, const char *user, const char *command, const char *one,
+                       const char *two)
+{
+    const char *const try[] = {"ACL", "DRYRUN", user != NULL ? user : "default", command, one, two, NULL};
+    struct redis_reply reply = {0};
+    bool allowed = true;
+    if (a->ask(a->ctx, try, &reply, NULL) == 0 && reply.kind != REDIS_ERROR)
+        allowed = strcmp(redis_reply_text(&reply), "OK") == 0;
+    redis_reply_release(&reply);
+    return allowed;
+}
+
+/* As redis_replica.c goes about it: REPLCONF, then PSYNC, or SYNC where that is not there. */
 static bool may_replicate(const struct redis_asker *a, const char *user)
 {
-    const char *const known[] = {"COMMAND", "INFO", "psync", NULL};
-    const char *const allowed[] = {"ACL", "DRYRUN", user != NULL ? user : "default", "psync", "?", "-1", NULL};
-    struct redis_reply reply = {0};
-    bool may = true;
-    if (a->ask(a->ctx, known, &reply, NULL) == 0 && reply.kind == REDIS_ARRAY)
-        may = reply.items.count > 0 && strcmp(reply.items.items[0], "") != 0;
-    if (may && a->ask(a->ctx, allowed, &reply, NULL) == 0 && reply.kind != REDIS_ERROR)
-        may = strcmp(redis_reply_text(&reply), "OK") == 0;
-    redis_reply_release(&reply);
-    return may;
+    bool psync = is_known(a, "psync");
+    if (!psync && !is_known(a, "sync"))
+        return false;
+    return is_allowed(a, user, "replconf", "capa", "eof") &&
+           (psync ? is_allowed(a, user, "psync", "?", "-1") : is_allowed(a, user, "sync", NULL, NULL));
 }
 
 static int probe_server(const struct redis_asker *a, const char *user, struct redis_probe *out)

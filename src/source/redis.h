@@ -60,7 +60,8 @@ struct redis_probe {
     char product[REDIS_VERSION_BYTES]; /* "redis", "valkey", "keydb"; "" when unknown */
     char version[REDIS_VERSION_BYTES];
     bool wants_password; /* DENIED: none was given */
-    bool may_replicate;  /* PSYNC is there, and this user may call it; true where that cannot be told */
+    bool may_replicate;  /* PSYNC or SYNC is there, and this user may call it, and REPLCONF; true where that cannot be
+                            told */
     bool is_replica, is_cluster;
     uint64_t keys; /* in all databases */
     uint64_t used_memory_bytes;

@@ -201,6 +201,12 @@ def test_under_load_the_dump_is_of_one_moment(box):
 
 # ---- getting in
 
+
+def told_by_health(box):
+    seen = box.run([clawtest.clawback_binary(), "health", "-c", box.path("clawback.yaml"), "--json"], rc=None).json()
+    return [f["text"] for f in seen["findings"] if f["rule"] == "dump-failed" and f["level"] != "fine"]
+
+
 def test_passwords_and_users(box):
     server = Server(box, "a", password=SECRET)
     server.call("SET", "key", "value")
@@ -216,6 +222,15 @@ def test_passwords_and_users(box):
     equal((facts["acl"], facts["config"]), (None, None), "what this user may not see")
     plan(box, entry(server, secret + ", user: limited"))
     assert_failed(box, "limited", "+psync", kept=3)
+    told = told_by_health(box)
+    check(len(told) == 1 and "may not replicate" in told[0] and "+psync" in told[0], "what health tells", told)
+    server.call("ACL", "SETUSER", "limited", "+psync", "+sync", "-replconf")
+    assert_failed(box, "limited", kept=3)
+    check(len(told_by_health(box)) == 1, "health, without REPLCONF")
+    server.call("ACL", "SETUSER", "limited", "+replconf")
+    equal(told_by_health(box), [], "what health tells of one who may")
+    plan(box, entry(server, secret + ", user: backup"))
+    equal(told_by_health(box), [], "what health tells of one who may only that")
     plan(box, entry(server))
     assert_failed(box, "wants a password", kept=3)
     box.write("wrong", "x" + SECRET)
@@ -476,10 +491,12 @@ def test_commands_that_were_taken_away_are_told(box):
     server = Server(box, "a", "--rename-command", "PSYNC", "", "--rename-command", "SYNC", "")
     plan(box, entry(server))
     assert_failed(box, "rename-command")
+    check(len(told_by_health(box)) == 1, "health, without PSYNC and SYNC")
     server.stop()
     server = Server(box, "b", "--rename-command", "PSYNC", "")
     server.call("SET", "key", "value")
     assert_same(box, server, back_up(box, server))
+    equal(told_by_health(box), [], "what health tells without PSYNC, with SYNC")
 
 
 def test_a_server_that_is_loading_is_told(box):

@@ -249,7 +249,8 @@ static void test_redis_probe__tells_what_runs_there(void **state)
     const struct double_step steps[] = {
         {.wants = "INFO", .answer = BULK(MASTER "used_memory:100\r\n")},
         {.wants = "COMMAND", .answer = "*1\r\n*2\r\n+psync\r\n:-3\r\n"},
-        {.wants = "DRYRUN", .answer = "+OK\r\n"},
+        {.wants = "replconf", .answer = "+OK\r\n"},
+        {.wants = "psync", .answer = "+OK\r\n"},
     };
     struct redis_probe p = PROBE(steps);
     assert_int_equal(p.state, REDIS_UP);
@@ -264,20 +265,40 @@ static void test_redis_probe__tells_what_runs_there(void **state)
 static void test_redis_probe__sees_that_replication_is_not_to_be_had(void **state)
 {
     (void)state;
+#define HAS_PSYNC                                            \
+    {.wants = "INFO", .answer = BULK(MASTER)},               \
+    {                                                        \
+        .wants = "psync", .answer = "*1\r\n*1\r\n+psync\r\n" \
+    }
     const struct double_step renamed[] = {
         {.wants = "INFO", .answer = BULK(MASTER)},
-        {.wants = "COMMAND", .answer = "*1\r\n*-1\r\n"},
+        {.wants = "psync", .answer = "*1\r\n*-1\r\n"},
+        {.wants = "sync", .answer = "*1\r\n*-1\r\n"},
     };
     assert_false(PROBE(renamed).may_replicate);
-    const struct double_step forbidden[] = {
+    const struct double_step only_sync[] = {
         {.wants = "INFO", .answer = BULK(MASTER)},
-        {.wants = "COMMAND", .answer = "*1\r\n*1\r\n+psync\r\n"},
+        {.wants = "psync", .answer = "*1\r\n*-1\r\n"},
+        {.wants = "sync", .answer = "*1\r\n*1\r\n+sync\r\n"},
+        {.wants = "replconf", .answer = "+OK\r\n"},
+        {.wants = "sync", .answer = "+OK\r\n"},
+    };
+    assert_true(PROBE(only_sync).may_replicate);
+    const struct double_step forbidden[] = {
+        HAS_PSYNC,
+        {.wants = "replconf", .answer = "+OK\r\n"},
         {.wants = "DRYRUN", .answer = "$60\r\nThis user has no permissions to run the 'psync' command.1234\r\n"},
     };
     assert_false(PROBE(forbidden).may_replicate);
+    const struct double_step half[] = {
+        HAS_PSYNC,
+        {.wants = "replconf", .answer = "$12\r\nnot replconf\r\n"},
+    };
+    assert_false(PROBE(half).may_replicate);
     const struct double_step untold[] = {
         {.wants = "INFO", .answer = BULK(MASTER)},
         {.wants = "COMMAND", .answer = "-NOPERM\r\n"},
+        {.wants = "DRYRUN", .answer = "-NOPERM\r\n"},
         {.wants = "DRYRUN", .answer = "-NOPERM\r\n"},
     };
     assert_true(PROBE(untold).may_replicate);
