@@ -108,10 +108,11 @@ static bool look(struct destination_check *c, struct look *l)
     return true;
 }
 
-/* What an automounter put there only means that it watches the place. */
-static bool is_drive(const struct mount_point *m)
+/* NULL: nothing that can be written to. What an automounter put there only means that it watches the place. */
+static const struct mount_point *drive_of(const struct look *l, const struct mount_point *m)
 {
-    return m != NULL && strcmp(m->type, "autofs") != 0;
+    const struct mount_point *drive = m != NULL ? mounts_below_own(&l->mounts, m) : NULL;
+    return drive != NULL && strcmp(drive->type, "autofs") != 0 ? drive : NULL;
 }
 
 /* Something that is mounted above it counts, but not what holds our state: where /home is a file system of its own, a
@@ -119,8 +120,9 @@ static bool is_drive(const struct mount_point *m)
 static bool is_mounted(const struct look *l, const char *state_dir)
 {
     char *existing = mounts_existing(state_dir != NULL ? state_dir : "/"), *real = realpath(existing, NULL);
-    const struct mount_point *ours = real != NULL ? mounts_of(&l->mounts, real) : NULL;
-    bool mounted = is_drive(l->mount) && strcmp(l->mount->path, "/") != 0 && l->mount != ours;
+    const struct mount_point *ours = real != NULL ? drive_of(l, mounts_of(&l->mounts, real)) : NULL;
+    const struct mount_point *drive = drive_of(l, l->mount);
+    bool mounted = drive != NULL && strcmp(drive->path, "/") != 0 && drive != ours;
     free(existing);
     free(real);
     return mounted;
@@ -137,8 +139,8 @@ static bool check_named_mount(struct destination_check *c, const struct look *l)
 {
     const char *at = c->destination->mount_point;
     char *real = realpath(at, NULL);
-    const struct mount_point *m = real != NULL ? mounts_of(&l->mounts, real) : NULL;
-    bool mounted = is_drive(m) && strcmp(m->path, real) == 0;
+    const struct mount_point *drive = real != NULL ? drive_of(l, mounts_of(&l->mounts, real)) : NULL;
+    bool mounted = drive != NULL && strcmp(drive->path, real) == 0;
     bool on_it = mounted && l->existing != NULL && os_path_is_below(l->existing, real);
     free(real);
     if (!mounted)
@@ -155,18 +157,41 @@ static bool check_mounted(struct destination_check *c, const struct destination_
     return !c->destination->require_mount || is_mounted(l, o->state_dir) || not_mounted(c, c->path);
 }
 
-/* As long as no marker tells: is that the drive, or does it hold the drive's bare mount point? */
+/* Is it a directory that drives are mounted below, rather than a drive? */
+static bool holds_mount_points(const char *path)
+{
+    static const char *const NAMES[] = {"/boot",      "/dev", "/dev/shm", "/home", "/media",     "/opt", "/run",
+                                        "/run/media", "/srv", "/tmp",     "/usr",  "/usr/local", "/var"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        if (strcmp(path, NAMES[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* As long as no marker tells: is what is mounted above it the drive, or does that hold the drive's bare mount point? */
 static bool check_first_mount(struct destination_check *c, const struct destination_options *o, const struct look *l)
 {
     const struct plan_destination *d = c->destination;
-    bool is_mount_point = c->exists && l->mount != NULL && strcmp(l->mount->path, l->existing) == 0;
-    if (!d->require_mount || d->mount_point != NULL || !c->first_use || o->adopt || is_mount_point)
+    const struct mount_point *drive = drive_of(l, l->mount);
+    if (!d->require_mount || d->mount_point != NULL || !c->first_use || o->adopt || drive == NULL)
+        return true;
+    char *expected = mounts_expected(MOUNTS_FSTAB, c->exists ? l->existing : c->path);
+    bool absent = expected != NULL && strlen(expected) > strlen(drive->path);
+    if (absent)
+        problem(c, DESTINATION_NOT_MOUNTED, ERR_NOT_FOUND,
+                "nothing is mounted at '%s', which is in %s (require_mount): plug the drive in and mount it", expected,
+                MOUNTS_FSTAB);
+    free(expected);
+    if (absent)
+        return false;
+    if ((c->exists && strcmp(drive->path, l->existing) == 0) || !holds_mount_points(drive->path))
         return true;
     return problem(
         c, DESTINATION_NOT_MOUNTED, ERR_NOT_FOUND,
         "nothing is mounted at '%s' itself (require_mount): plug the drive in and mount it; or, if it is what "
         "is mounted at '%s', say so: 'require_mount: %s'",
-        c->path, l->mount->path, l->mount->path);
+        c->path, drive->path, drive->path);
 }
 
 /* --- is it the right one? --- */
@@ -341,7 +366,10 @@ static void check_local(struct destination_check *c, const struct destination_op
     if (!read_identity(c, o, i) || !check_first_mount(c, o, l) || !check_identity(c, o, i) || !check_room(c, l))
         return;
     if (l->mount != NULL && l->mount->read_only)
-        problem(c, DESTINATION_NOT_WRITABLE, ERR_PERMISSION, "'%s' is mounted read-only", c->path);
+        problem(c, DESTINATION_NOT_WRITABLE, ERR_PERMISSION, "'%s' is %s", c->path,
+                mounts_below_own(&l->mounts, l->mount) == l->mount
+                    ? "mounted read-only"
+                    : "read-only for this service: once the directory is there, 'clawback schedule install' allows it");
     else if (o->look_only && !l->space.writable)
         problem(c, DESTINATION_NOT_WRITABLE, ERR_PERMISSION, "'%s' cannot be written by this user", l->existing);
     else if (!o->look_only && make_directory(c) && try_writing(c))

@@ -1,6 +1,7 @@
 #include "run/mounts.h"
 #include <errno.h>
 #include <limits.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,8 +93,9 @@ static bool parse_line(const char *line, size_t len, struct mount_point *out)
     size_t count = split(line, len, f), dash = 6;
     while (dash < count && !(f[dash].len == 1 && *f[dash].p == '-'))
         dash++;
-    if (dash + 3 >= count || sscanf(f[2].p, "%u:%u", &out->major, &out->minor) != 2)
+    if (dash + 3 >= count || sscanf(f[0].p, "%u %u %u:%u", &out->id, &out->parent, &out->major, &out->minor) != 4)
         return false;
+    out->root = unescape(f[3].p, f[3].len);
     out->path = unescape(f[4].p, f[4].len);
     out->type = unescape(f[dash + 1].p, f[dash + 1].len);
     out->source = unescape(f[dash + 2].p, f[dash + 2].len);
@@ -138,6 +140,7 @@ void mounts_release(struct mounts *m)
 {
     for (size_t i = 0; i < m->count; i++) {
         free(m->items[i].path);
+        free(m->items[i].root);
         free(m->items[i].source);
         free(m->items[i].type);
     }
@@ -153,6 +156,62 @@ const struct mount_point *mounts_of(const struct mounts *m, const char *path)
             (best == NULL || strlen(m->items[i].path) >= strlen(best->path)))
             best = &m->items[i];
     return best;
+}
+
+/* The path below a directory that holds it: "" or "/x". */
+static const char *rest_of(const char *path, const char *dir)
+{
+    return strcmp(dir, "/") == 0 && strcmp(path, "/") != 0 ? path : path + strlen(dir);
+}
+
+static const struct mount_point *parent_of(const struct mounts *m, const struct mount_point *p)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->items[i].id == p->parent && &m->items[i] != p)
+            return &m->items[i];
+    return NULL;
+}
+
+/* Does it show what its parent has at the same place anyway? */
+static bool is_own(const struct mount_point *p, const struct mount_point *parent)
+{
+    if (parent->major != p->major || parent->minor != p->minor || !os_path_is_below(p->path, parent->path))
+        return false;
+    const char *top = strcmp(parent->root, "/") == 0 ? "" : parent->root, *rest = rest_of(p->path, parent->path);
+    size_t len = strlen(top);
+    return *rest == '\0' ? strcmp(p->root, parent->root) == 0
+                         : strncmp(p->root, top, len) == 0 && strcmp(p->root + len, rest) == 0;
+}
+
+const struct mount_point *mounts_below_own(const struct mounts *m, const struct mount_point *p)
+{
+    /* Each round goes one mount down; a table that makes a circle must not hold us. */
+    for (size_t left = m->count; left > 0; left--) {
+        const struct mount_point *parent = parent_of(m, p);
+        if (parent == NULL || !is_own(p, parent))
+            break;
+        p = parent;
+    }
+    return p;
+}
+
+char *mounts_expected(const char *fstab, const char *path)
+{
+    char *nearest = NULL, strings[PATH_MAX * 2];
+    struct mntent entry;
+    FILE *f = setmntent(fstab, "re");
+    while (f != NULL && getmntent_r(f, &entry, strings, sizeof strings) != NULL) {
+        bool above = entry.mnt_dir[0] == '/' && entry.mnt_dir[1] != '\0' && os_path_is_below(path, entry.mnt_dir);
+        if (!above || (nearest != NULL && strlen(nearest) >= strlen(entry.mnt_dir)))
+            continue;
+        free(nearest);
+        nearest = mem_strdup(entry.mnt_dir);
+    }
+    if (f != NULL)
+        endmntent(f);
+    for (size_t len = nearest != NULL ? strlen(nearest) : 0; len > 1 && nearest[len - 1] == '/'; len--)
+        nearest[len - 1] = '\0';
+    return nearest;
 }
 
 /* The name of the whole disk that a device number belongs to: "sda" for that of sda1. */

@@ -10,6 +10,8 @@
 
 struct mount_point {
     char *path, *source, *type;
+    char *root; /* the directory of its file system that is shown there: "/" but for bind mounts */
+    unsigned id, parent;
     unsigned major, minor;
     bool read_only;
     bool network; /* NFS, SMB, sshfs … */
@@ -29,6 +31,14 @@ void mounts_release(struct mounts *m);
 /* The one that holds an absolute, clean path without symlinks: the deepest, of several at one place the last. NULL only
  * when there is none at all. */
 const struct mount_point *mounts_of(const struct mounts *m, const char *path);
+/* A directory that is mounted onto itself holds what it held before, and so is no drive: systemd does that for a
+ * service, to make /usr read-only (ProtectSystem=) or a part of it writable again (ReadWritePaths=). This is what lies
+ * below: the mount that it is a part of, `p` itself for any other. */
+const struct mount_point *mounts_below_own(const struct mounts *m, const struct mount_point *p);
+/* The place of a file like /etc/fstab that is nearest above an absolute, clean path, or is the path; NULL: it has none
+ * but "/", or there is no such file. The caller frees it. */
+#define MOUNTS_FSTAB "/etc/fstab"
+char *mounts_expected(const char *fstab, const char *path);
 /* Do two of them share a disk (two partitions of one do)? Where /sys does not tell: the same device numbers. */
 bool mounts_same_disk(const struct mount_point *a, const struct mount_point *b);
 /* A place that people plug or mount in to keep things on: a network drive, or a writable disk that is none of those

@@ -208,17 +208,43 @@ def test_a_mount_that_is_not_the_drives_is_not_written(box):
 
 
 @needs_root
-def test_a_mount_point_on_another_file_system_is_not_written_on_first_use(box):
-    """Where /srv is a file system of its own, a bare mount point below it has something mounted above it."""
+def test_a_bare_mount_point_below_srv_is_not_written_on_first_use(box):
+    """Where /srv is a file system of its own, something is mounted above an unplugged drive's place."""
+    plan = Plan(box, CONFIG, {"usb": {"path": "/srv/usb", "require_mount": True, "reserve": "1MB"}})
+    script = """
+        mount -t tmpfs none /srv && mkdir /srv/usb || exit 99
+        "$0" run -c "$1" && exit 98
+        [ -z "$(ls -A /srv/usb)" ] || exit 97
+        mount -t tmpfs none /srv/usb && exec "$0" run -c "$1" """
+    done = box.run(["unshare", "--mount", "sh", "-c", script, clawback_binary(), plan.file])
+    equal(done.rc, 0, "exit status\n%s\n" % done)
+    check("nothing is mounted at '/srv/usb' itself" in done.err, "the message", done)
+    check("say so: 'require_mount: /srv'" in done.err, "what to do", done)
+
+
+@needs_root
+def test_a_place_of_fstab_is_not_written_while_nothing_is_mounted_there(box):
+    drive = box.mount_tmpfs("disk", "64m")
+    place = box.mkdir(os.path.join("disk", "usb"))
+    plan = Plan(box, CONFIG, {"usb": {"path": os.path.join(place, "backups"), "require_mount": True, "reserve": "1MB"}})
+    fstab = box.write("fstab", "# drives\nLABEL=system / ext4 defaults 0 1\nLABEL=usb %s ext4 noauto 0 2\n" % place)
+    script = """
+        cp -a /etc/. "$2" && mount --bind "$2" /etc && cp "$3" /etc/fstab || exit 99
+        "$0" run -c "$1" && exit 98
+        [ -z "$(ls -A "$4")" ] || exit 97
+        mount -t tmpfs none "$4" && exec "$0" run -c "$1" """
+    done = box.run(["unshare", "--mount", "sh", "-c", script, clawback_binary(), plan.file, box.mkdir("etc"), fstab, place])
+    equal(done.rc, 0, "exit status\n%s\n" % done)
+    check("nothing is mounted at '%s', which is in /etc/fstab" % place in done.err, "the message", done)
+    equal(os.listdir(drive), ["usb"], "what is on the disk")
+
+
+@needs_root
+def test_a_drive_that_the_plan_names_must_be_mounted_there(box):
     srv = box.mount_tmpfs("srv", "64m")
     bare = box.mkdir(os.path.join("srv", "usb"))
-    usb = {"path": bare, "require_mount": True, "reserve": "1MB"}
+    usb = {"path": os.path.join(bare, "backups"), "require_mount": bare, "reserve": "1MB"}
     plan = Plan(box, CONFIG, {"usb": usb})
-    done = plan.run(rc=1)
-    check("nothing is mounted at '%s' itself" % bare in done.err, "the message", done)
-    check("say so: 'require_mount: %s'" % srv in done.err, "what to do", done)
-    usb.update(path=os.path.join(bare, "backups"), require_mount=bare)
-    plan.write(CONFIG)
     done = plan.run("config", rc=1)
     check("nothing is mounted at '%s' (require_mount)" % bare in done.err, "the message where the drive is named", done)
     equal([os.listdir(bare), os.listdir(srv)], [[], ["usb"]], "what is on the bare mount point")
@@ -619,9 +645,9 @@ def test_records_of_older_programs_are_compared_as_a_whole(box):
     box.write(log, "".join(json.dumps(r) + "\n" for r in records), 0o600)
     box.write("dumped", "x" * 100)
     done = plan.run("dumps", rc=1)
-    check("it is only 100 bytes, and was 100.0 kB before" in done.err, "the message", done)
+    check("it is only 100 B, and was 100 kB before" in done.err, "the message", done)
     done = plan.run("dumps", rc=1)
-    check("only 100 bytes" in done.err, "the message, when the newest record lists a dump that was too small", done)
+    check("only 100 B" in done.err, "the message, when the newest record lists a dump that was too small", done)
 
 
 def test_a_shrunken_dump_in_an_archive_marks_it(box):

@@ -190,6 +190,68 @@ static void test_mounts__external_are_other_disks_and_network_drives(void **stat
     mounts_release(&m);
 }
 
+/* As a service with ProtectSystem= and two ReadWritePaths= sees them: a drive is mounted at the second, nothing at the
+ * first. */
+static const char IN_A_SERVICE[] = "60 59 254:0 / / rw shared:1 - ext4 /dev/vda rw\n"
+                                   "61 60 254:0 /usr /usr ro master:1 - ext4 /dev/vda rw\n"
+                                   "62 61 254:0 /usr/local/bare /usr/local/bare rw master:1 - ext4 /dev/vda rw\n"
+                                   "63 61 250:17 / /usr/local/drive rw master:9 - ext4 /dev/zz1 rw\n"
+                                   "64 63 250:17 / /usr/local/drive rw master:9 - ext4 /dev/zz1 rw\n"
+                                   "65 60 254:0 /srv/data /mnt/data rw - ext4 /dev/vda rw\n"
+                                   "66 60 250:33 /@ /srv rw - btrfs /dev/zz2 rw\n"
+                                   "67 66 250:33 /@/b /srv/b rw - btrfs /dev/zz2 rw\n"
+                                   "68 66 250:33 /@snap /srv/c rw - btrfs /dev/zz2 rw\n"
+                                   "70 71 0:9 / /odd rw - ext4 /dev/zz3 rw\n"
+                                   "71 70 0:9 / /odd rw - ext4 /dev/zz3 rw\n";
+
+static void expect_below(const struct mounts *m, const char *path, unsigned id)
+{
+    const struct mount_point *p = mounts_of(m, path);
+    assert_non_null(p);
+    assert_int_equal(mounts_below_own(m, p)->id, id);
+}
+
+static void test_mounts__what_is_mounted_onto_itself_is_what_it_was(void **state)
+{
+    (void)state;
+    struct mounts m;
+    mounts_parse(IN_A_SERVICE, sizeof IN_A_SERVICE - 1, &m);
+    expect_below(&m, "/home", 60);
+    expect_below(&m, "/usr/lib", 60);
+    expect_below(&m, "/usr/local/bare/x", 60);
+    expect_below(&m, "/usr/local/drive", 63);
+    expect_below(&m, "/mnt/data", 65);
+    expect_below(&m, "/srv/b", 66);
+    expect_below(&m, "/srv/c", 68);
+    mounts_below_own(&m, mounts_of(&m, "/odd")); /* ends */
+    mounts_release(&m);
+}
+
+static void expect_place(const char *fstab, const char *path, const char *expected)
+{
+    char *place = mounts_expected(fstab, path);
+    assert_true(mem_same_string(place, expected));
+    free(place);
+}
+
+static void test_mounts__fstab_tells_what_should_be_mounted(void **state)
+{
+    (void)state;
+    char *fstab = in_base("fstab");
+    FILE *f = fopen(fstab, "w");
+    assert_non_null(f);
+    fputs("# drives\n/dev/sda1 / ext4 defaults 0 1\n\nLABEL=usb /srv/my\\040usb ext4 noauto 0 2\n"
+          "/dev/sdb1 /srv/ ext4 defaults 0 2\nnas:/b /srv/nas nfs noauto\n/dev/sda2 none swap sw 0 0\nbroken\n",
+          f);
+    fclose(f);
+    expect_place(fstab, "/srv/my usb/backups", "/srv/my usb");
+    expect_place(fstab, "/srv/nas", "/srv/nas");
+    expect_place(fstab, "/srv/nasty", "/srv");
+    expect_place(fstab, "/home/me", NULL);
+    expect_place("/no/such/fstab", "/srv/nas", NULL);
+    free(fstab);
+}
+
 static void test_mounts__of_this_machine(void **state)
 {
     (void)state;
@@ -468,6 +530,8 @@ int main(void)
         cmocka_unit_test(test_bounded__a_dead_child_has_no_answer),
         cmocka_unit_test(test_mounts__reads_the_kernels_table),
         cmocka_unit_test(test_mounts__external_are_other_disks_and_network_drives),
+        cmocka_unit_test(test_mounts__what_is_mounted_onto_itself_is_what_it_was),
+        cmocka_unit_test(test_mounts__fstab_tells_what_should_be_mounted),
         cmocka_unit_test(test_mounts__of_this_machine),
         cmocka_unit_test(test_processes__listening_ports),
         cmocka_unit_test(test_processes__finds_a_port_of_this_machine),
