@@ -129,7 +129,9 @@ static int put_unit(struct install *in, struct err *err)
     install_unit_options(in, &o, &user);
     unit_daemon(&o, in->program, &text);
     char *path = install_unit_path(UNIT);
-    int rc = install_write_file(in, path, buf_cstr(&text), 0644, &changed, err);
+    int rc = install_make_writable(in, &o, err);
+    if (rc == 0)
+        rc = install_write_file(in, path, buf_cstr(&text), 0644, &changed, err);
     if (rc == 0 && changed)
         rc = install_reload(in, err);
     if (rc == 0 && !in->dry_run)
@@ -214,8 +216,10 @@ static int remove_unit(struct install *in, struct err *err)
     int rc = lives ? install_systemctl(in, DISABLE, err) : 0;
     if (rc == 0 && there)
         rc = install_remove_file(in, path, NULL, err);
-    if (rc == 0 && lives)
+    if (rc == 0 && lives) {
+        install_forget_failure(in, UNIT);
         rc = install_reload(in, err);
+    }
     free(path);
     return rc;
 }

@@ -68,7 +68,12 @@ bool install_systemd_ready(struct install *in, const char **why_not)
     (void)in;
     if (systemctl_lives())
         return true;
-    *why_not = systemctl_is_user() ? "systemd does not run for this user" : "systemd does not run here";
+    if (!systemctl_is_user())
+        *why_not = "systemd does not run here";
+    else if (access("/run/systemd/system", F_OK) == 0) /* sd_booted(3) */
+        *why_not = "systemd does not run for this user ('loginctl enable-linger' lets it, without a login)";
+    else
+        *why_not = "systemd does not run for this user";
     return false;
 }
 
@@ -84,6 +89,39 @@ void install_unit_options(const struct install *in, struct unit_options *out, st
                                  .home = systemctl_is_user() ? NULL
                                          : home != NULL      ? home
                                                              : user->home};
+}
+
+static bool awaits_drive(const struct plan *p, const char *path)
+{
+    for (size_t i = 0; i < p->destination_count; i++)
+        if (p->destinations[i].require_mount && strcmp(p->destinations[i].location, path) == 0)
+            return true;
+    return false;
+}
+
+int install_make_writable(struct install *in, const struct unit_options *o, struct err *err)
+{
+    struct strlist paths = {0};
+    int rc = 0;
+    if (unit_is_hardened(o))
+        unit_writable_paths(o, &paths);
+    for (size_t i = 0; rc == 0 && i < paths.count; i++) {
+        if (access(paths.items[i], F_OK) == 0 || awaits_drive(in->plan, paths.items[i]))
+            continue;
+        install_tell(in, INSTALL_STEP, "make directory %s", paths.items[i]);
+        if (!in->dry_run)
+            rc = os_make_dirs(paths.items[i], 0700, err);
+    }
+    strlist_release(&paths);
+    return rc;
+}
+
+void install_forget_failure(struct install *in, const char *service)
+{
+    const char *const args[] = {"reset-failed", service, NULL};
+    /* There is none to forget, mostly: then it says that the unit is not loaded. */
+    if (!in->dry_run)
+        systemctl_run(args, NULL, NULL);
 }
 
 static int write_unit(struct install *in, const char *unit, struct buf *text, bool *changed, struct err *err)
@@ -140,6 +178,8 @@ static int remove_trigger(struct install *in, const char *id, bool *removed, str
         rc = install_remove_file(in, timer_path, removed, err);
     if (rc == 0)
         rc = install_remove_file(in, service_path, removed, err);
+    if (rc == 0 && *removed && systemctl_lives())
+        install_forget_failure(in, service);
     free(timer_path);
     free(service_path);
     free(timer);
@@ -188,6 +228,8 @@ static int put_systemd(struct install *in, const struct installed_item *before, 
     install_unit_options(in, &o, &user);
     for (size_t i = 0; rc == 0 && i < item->trigger_count; i++)
         rc = check_owner(in, item->triggers[i].id, err);
+    if (rc == 0)
+        rc = install_make_writable(in, &o, err);
     for (size_t i = 0; rc == 0 && i < before->trigger_count; i++)
         if (!is_among(item, before->triggers[i].id))
             rc = remove_trigger(in, before->triggers[i].id, &any, err);

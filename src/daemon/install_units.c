@@ -87,6 +87,16 @@ static const char GENTLE[] = "\n"
                              "LimitCORE=0\n";
 
 /*
+ * A plan with hooks gets none of the rest either: what a hook mounts would be mounted for this service alone, hidden
+ * from its owner and from who unplugs the drive; and a hook that unlocks a drive or lets it spin down needs what is
+ * taken here.
+ */
+static const char UNHARDENED[] = "\n"
+                                 "# No hardening, since the plan has hooks: what they mount is to be there for "
+                                 "everybody, and what they unlock, switch\n"
+                                 "# or stop takes the rights of their owner.\n";
+
+/*
  * A service of a user's own manager gets none of the rest: without root, namespaces of files need one of users, in
  * which other people's files belong to "nobody" (and would be stored so), and filters of system calls bring
  * NoNewPrivileges, with which sudo and fusermount in a hook, and crontab, stop working.
@@ -113,38 +123,100 @@ static const char HARDENING[] =
     "# Not NoNewPrivileges, RestrictNamespaces, MemoryDenyWriteExecute or SystemCallFilter: hooks and commands of the\n"
     "# plan are the owner's programs (sudo -u, podman, node), and need what those forbid.\n";
 
-static void writable_destinations(const struct plan *p, struct buf *out)
+static bool has_hooks(const struct plan_hooks *h)
+{
+    return h->before.count + h->after.count + h->failure.count > 0;
+}
+
+bool unit_is_hardened(const struct unit_options *o)
+{
+    bool hooks = o->plan != NULL && has_hooks(&o->plan->hooks);
+    for (size_t i = 0; o->plan != NULL && i < o->plan->tier_count; i++)
+        hooks = hooks || has_hooks(&o->plan->tiers[i].hooks);
+    return !o->user && !hooks;
+}
+
+static void add_writable(struct strlist *out, const char *path)
 {
     static const char *const PROTECTED[] = {"/usr", "/boot", "/etc", "/efi"};
-    for (size_t i = 0; p != NULL && i < p->destination_count; i++)
-        for (size_t k = 0; k < sizeof PROTECTED / sizeof *PROTECTED; k++) {
-            const char *at = p->destinations[i].location;
-            if (strncmp(at, "local:", 6) == 0)
-                at += 6;
-            if (*at != '/' || !os_path_is_below(at, PROTECTED[k]))
-                continue;
-            buf_append_str(out, "ReadWritePaths=");
-            char *optional = mem_printf("-%s", at); /* may be missing when the service starts */
-            nice_word(out, optional, false);
-            buf_append_byte(out, '\n');
-            free(optional);
-        }
+    for (size_t k = 0; path != NULL && k < sizeof PROTECTED / sizeof *PROTECTED; k++)
+        if (os_path_is_below(path, PROTECTED[k]) && !strlist_contains(out, path))
+            strlist_add(out, path);
+}
+
+/* Of a file its directory, since it is replaced by renaming, and rotated. */
+static void add_writable_file(struct strlist *out, const char *path)
+{
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    char *dir = slash != NULL ? mem_strndup(path, (size_t)(slash - path)) : NULL;
+    add_writable(out, dir);
+    free(dir);
+}
+
+/* NULL: not among them. */
+static const char *variable(const struct unit_options *o, const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < o->environment->count; i++)
+        if (strncmp(o->environment->items[i], name, len) == 0 && o->environment->items[i][len] == '=')
+            return o->environment->items[i] + len + 1;
+    return NULL;
+}
+
+void unit_writable_paths(const struct unit_options *o, struct strlist *out)
+{
+    for (size_t i = 0; o->plan != NULL && i < o->plan->destination_count; i++) {
+        const char *at = o->plan->destinations[i].location;
+        add_writable(out, strncmp(at, "local:", 6) == 0 ? at + 6 : at);
+    }
+    add_writable(out, variable(o, "CLAWBACK_STATE_DIR"));
+    add_writable(out, variable(o, "CLAWBACK_CACHE_DIR"));
+    add_writable(out, variable(o, "XDG_CACHE_HOME"));
+    add_writable_file(out, variable(o, "CLAWBACK_LOG"));
+    if (o->plan != NULL)
+        add_writable_file(out, o->plan->health.textfile);
 }
 
 static void safety(const struct unit_options *o, struct buf *out)
 {
+    struct strlist paths = {0};
     buf_append_str(out, GENTLE);
-    if (o->user)
+    if (!unit_is_hardened(o)) {
+        buf_append_str(out, o->user ? "" : UNHARDENED);
         return;
+    }
     buf_append_str(out, HARDENING);
-    writable_destinations(o->plan, out);
+    unit_writable_paths(o, &paths);
+    for (size_t i = 0; i < paths.count; i++) {
+        char *optional = mem_printf("-%s", paths.items[i]); /* may be missing when the service starts */
+        buf_append_str(out, "ReadWritePaths=");
+        nice_word(out, optional, false);
+        buf_append_byte(out, '\n');
+        free(optional);
+    }
+    strlist_release(&paths);
+}
+
+/* A user's manager knows none of these. */
+static void order(const struct unit_options *o, struct buf *out)
+{
+    if (!o->user)
+        buf_append_str(out, "# What it reads and where it sends to may still be starting when the system does.\n"
+                            "Wants=network-online.target\n"
+                            "After=network-online.target remote-fs.target docker.service postgresql.service "
+                            "redis-server.service\n");
 }
 
 void unit_service(const struct unit_options *o, const struct installed_trigger *t, struct buf *out)
 {
     head(out, t->name);
+    order(o, out);
     buf_append_str(out, "\n[Service]\nType=oneshot\n");
     command(&t->argv, out);
+    /* Of `clawback health` the same number would say something else. */
+    if (t->argv.count > 1 && strcmp(t->argv.items[1], "run") == 0)
+        buf_append_str(out, "# 3: done, but something is missing; who is to hear of it does so by an alert.\n"
+                            "SuccessExitStatus=3\n");
     environment(o, out);
     buf_printf(out, "TimeoutStartSec=%llu\n", (unsigned long long)((t->timeout_ms + 999) / 1000));
     buf_append_str(out, "# What it started may end in order, then it is ended.\nKillMode=mixed\n");
@@ -179,16 +251,17 @@ void unit_daemon(const struct unit_options *o, const char *program, struct buf *
     struct strlist argv = {0};
     strlist_add(&argv, program);
     strlist_add(&argv, "daemon");
-    buf_append_str(out, "# Its jobs use the network, but wait for it themselves.\nWants=network-online.target\n"
-                        "After=network-online.target docker.service postgresql.service\n"
-                        "\n[Service]\nType=notify\nNotifyAccess=main\n");
+    order(o, out);
+    buf_append_str(out, "\n[Service]\nType=notify\nNotifyAccess=main\n");
     command(&argv, out);
     buf_append_str(out, "ExecReload=/bin/kill -HUP $MAINPID\n");
     environment(o, out);
     buf_printf(out,
                "Restart=on-failure\nRestartSec=15\n"
                "# It says twice in this time that it lives; when it hangs it is started again.\nWatchdogSec=%d\n"
-               "# A job that runs gets SIGTERM, and time to leave its repository in order.\nKillMode=mixed\n"
+               "# The daemon ends its jobs itself, in order, when it is stopped. When it crashes or hangs they go on, "
+               "and the\n"
+               "# next one watches them to their end.\nKillMode=process\n"
                "TimeoutStopSec=%d\n"
                "# One job that takes too much memory does not end the others.\nOOMPolicy=continue\n",
                WATCHDOG_S, STOP_S);

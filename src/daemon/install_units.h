@@ -13,8 +13,12 @@ struct unit_options {
     bool user;                         /* for a user's own manager */
     const char *home;                  /* the system's services have no HOME otherwise; NULL: not set */
     const struct strlist *environment; /* NAME=VALUE */
-    const struct plan *plan;           /* destinations; NULL: none */
+    const struct plan *plan;           /* destinations, hooks; NULL: none */
 };
+/* Is it hardened? A user's is not, and no one whose plan has hooks. */
+bool unit_is_hardened(const struct unit_options *o);
+/* What a hardened unit may write of what is read-only to it otherwise: appends absolute paths, each once. */
+void unit_writable_paths(const struct unit_options *o, struct strlist *out);
 void unit_service(const struct unit_options *o, const struct installed_trigger *t, struct buf *out);
 void unit_timer(const struct installed_trigger *t, struct buf *out);
 void unit_daemon(const struct unit_options *o, const char *program, struct buf *out);

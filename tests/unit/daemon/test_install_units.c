@@ -101,6 +101,76 @@ static void test_unit__of_the_system_is_hardened_but_may_write_destinations(void
     drop(f);
 }
 
+static void test_unit__may_write_its_state_cache_and_log_wherever_they_are(void **state)
+{
+    (void)state;
+    struct fixture *f = make();
+    struct unit_options o = options_of(f, false);
+    strlist_add(&f->environment, "CLAWBACK_STATE_DIR=/usr/local/var/clawback");
+    strlist_add(&f->environment, "CLAWBACK_CACHE_DIR=/usr/local/backups");
+    strlist_add(&f->environment, "CLAWBACK_LOG=/etc/claw/back.log");
+    f->plan.health.textfile = "/usr/local/prom/claw.prom";
+    unit_daemon(&o, "/bin/true", &f->text);
+    expect_line(f, "ReadWritePaths=-/usr/local/backups\nReadWritePaths=-/usr/local/var/clawback\n"
+                   "ReadWritePaths=-/etc/claw\nReadWritePaths=-/usr/local/prom");
+    drop(f);
+}
+
+static void test_unit__of_a_plan_with_hooks_is_gentle_only(void **state)
+{
+    (void)state;
+    struct fixture *f = make();
+    struct unit_options o = options_of(f, false);
+    struct plan_tier tier = {0};
+    f->plan.tiers = &tier;
+    f->plan.tier_count = 1;
+    assert_true(unit_is_hardened(&o));
+    strlist_add(&tier.hooks.failure, "/bin/true");
+    assert_false(unit_is_hardened(&o));
+    strlist_release(&tier.hooks.failure);
+    assert_true(unit_is_hardened(&o));
+    strlist_add(&f->plan.hooks.before, "/bin/mount");
+    unit_service(&o, &f->trigger, &f->text);
+    expect_line(f, "UMask=0077");
+    expect_no(f, "Protect");
+    expect_no(f, "Restrict");
+    expect_no(f, "CapabilityBoundingSet");
+    expect_no(f, "ReadWritePaths");
+    strlist_release(&f->plan.hooks.before);
+    drop(f);
+}
+
+static void test_unit__of_the_system_waits_for_what_it_reads(void **state)
+{
+    (void)state;
+    struct fixture *f = make();
+    struct unit_options o = options_of(f, false);
+    unit_service(&o, &f->trigger, &f->text);
+    expect_line(f, "Wants=network-online.target");
+    assert_non_null(strstr(buf_cstr(&f->text), " postgresql.service "));
+    buf_clear(&f->text);
+    o.user = true;
+    unit_daemon(&o, "/bin/true", &f->text);
+    expect_no(f, "After=");
+    drop(f);
+}
+
+static void test_unit__of_a_run_may_end_with_something_missing(void **state)
+{
+    (void)state;
+    struct fixture *f = make();
+    struct unit_options o = options_of(f, false);
+    unit_service(&o, &f->trigger, &f->text);
+    expect_line(f, "SuccessExitStatus=3");
+    buf_clear(&f->text);
+    strlist_release(&f->trigger.argv);
+    strlist_add(&f->trigger.argv, "/bin/true");
+    strlist_add(&f->trigger.argv, "health");
+    unit_service(&o, &f->trigger, &f->text);
+    expect_no(f, "SuccessExitStatus");
+    drop(f);
+}
+
 static void test_unit__of_a_user_is_gentle_only(void **state)
 {
     (void)state;
@@ -126,6 +196,7 @@ static void test_unit__of_the_daemon_is_watched_and_restarted(void **state)
     expect_line(f, "Type=notify");
     expect_line(f, "WatchdogSec=180");
     expect_line(f, "Restart=on-failure");
+    expect_line(f, "KillMode=process");
     expect_line(f, "ExecStart=\"/opt/my programs/clawback\" daemon");
     expect_line(f, "WantedBy=multi-user.target");
     buf_clear(&f->text);
@@ -260,6 +331,10 @@ int main(void)
         cmocka_unit_test(test_unit__starts_our_program_with_our_environment),
         cmocka_unit_test(test_unit__starts_a_program_that_systemd_itself_would_not),
         cmocka_unit_test(test_unit__of_the_system_is_hardened_but_may_write_destinations),
+        cmocka_unit_test(test_unit__may_write_its_state_cache_and_log_wherever_they_are),
+        cmocka_unit_test(test_unit__of_a_plan_with_hooks_is_gentle_only),
+        cmocka_unit_test(test_unit__of_the_system_waits_for_what_it_reads),
+        cmocka_unit_test(test_unit__of_a_run_may_end_with_something_missing),
         cmocka_unit_test(test_unit__of_a_user_is_gentle_only),
         cmocka_unit_test(test_unit__of_the_daemon_is_watched_and_restarted),
         cmocka_unit_test(test_unit__timer_counts_intervals_from_the_last_start),
