@@ -51,6 +51,13 @@ missing_test_packages() {
     fi
 }
 
+# What it takes to boot a machine for ./run-tests --with-systemd.
+missing_machine_packages() {
+    for need in systemd-nspawn:systemd-container debootstrap:debootstrap nsenter:util-linux; do
+        command -v "${need%%:*}" >/dev/null || echo "${need#*:}"
+    done
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }

@@ -128,6 +128,7 @@ class Box:
         self.repo = self.path("repo")
         self.mounts = []
         self.children = []
+        self.at_close = []  # functions, for what else has to end before the directory goes
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -196,6 +197,8 @@ class Box:
         return path
 
     def close(self):
+        for function in self.at_close:
+            function()
         for child in self.children:
             if child.poll() is None:
                 child.kill()
@@ -282,12 +285,15 @@ def once(function):
     def wrapper():
         if "error" in state:
             raise AssertionError("fixture %s failed: %s" % (function.__name__, state["error"]))
+        if "skipped" in state:
+            raise state["skipped"]
         if "value" not in state:
             box = Box(_run.root, "fixture-" + function.__name__)
             _run.boxes.append(box)
             try:
                 state["value"] = function(box)
-            except Skipped:
+            except Skipped as e:
+                state["skipped"] = e
                 raise
             except Exception as e:
                 state["error"] = e
