@@ -88,6 +88,10 @@ static int remove_files(struct repo *r, struct lock *lock, enum store_type type,
                         size_t count, struct engine_progress *progress, struct removal *m, struct err *err)
 {
     *m = (struct removal){.repo = r, .type = type, .files = files, .progress = progress};
+    if (count == 0)
+        return 0;
+    if (lock_prove(lock, err) != 0) /* without it others may rely on these by now */
+        return -1;
     return parallel_run(REMOVE_THREADS, count, lock, remove_one, m, err);
 }
 

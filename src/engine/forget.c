@@ -128,6 +128,8 @@ static void plan_by_ids(struct forget_result *out, const struct forget_options *
 static int remove_snapshots(struct repo *r, struct lock *lock, struct forget_result *out, struct err *err)
 {
     char hex[ID_HEX_BYTES];
+    if (out->remove_count > 0 && lock_prove(lock, err) != 0)
+        return -1;
     for (size_t i = 0; i < out->remove_count; i++) {
         struct err this = {0};
         if (engine_check_stop(lock, err) != 0)

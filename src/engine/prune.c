@@ -255,7 +255,8 @@ static int repack_all(struct prune *p, struct err *err)
 static int execute(struct prune *p, struct err *err)
 {
     if (check_unchanged(p, STORE_SNAPSHOT, p->snapshot_ids, p->snapshot_count, err) != 0 ||
-        check_unchanged(p, STORE_INDEX, p->index_ids, p->index_count, err) != 0 || engine_check_stop(p->lock, err) != 0)
+        check_unchanged(p, STORE_INDEX, p->index_ids, p->index_count, err) != 0 ||
+        engine_check_stop(p->lock, err) != 0 || lock_prove(p->lock, err) != 0)
         return -1;
     p->result->executed = true;
     if (store_clean(p->repo->store, err) != 0 || drop_dead(p, err) != 0)

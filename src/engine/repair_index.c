@@ -437,7 +437,7 @@ static int write_index(struct repair *r, struct err *err)
         return -1;
     if (r->writer == NULL)
         return 0;
-    if (engine_check_stop(r->lock, err) != 0 || writer_flush(r->writer, err) != 0)
+    if (engine_check_stop(r->lock, err) != 0 || writer_flush(r->writer, err) != 0 || lock_prove(r->lock, err) != 0)
         return -1;
     writer_index_ids(r->writer, &written);
     r->result->index_written = written;

@@ -1,11 +1,13 @@
 #include "os/clock.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct timespec *fixed_now;
+static _Atomic uint64_t slept_ns; /* by os_clock_sleep() only */
 
 struct timespec os_now(void)
 {
@@ -27,11 +29,21 @@ int64_t os_now_ms(void)
     return os_time_ms(&now);
 }
 
-uint64_t os_monotonic_ns(void)
+static uint64_t read_ns(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+uint64_t os_monotonic_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t os_elapsed_ns(void)
+{
+    return read_ns(CLOCK_BOOTTIME) + atomic_load(&slept_ns);
 }
 
 int64_t os_started_ms(void)
@@ -53,6 +65,11 @@ void os_sleep_ms(uint64_t ms)
 void os_clock_set(const struct timespec *fixed)
 {
     fixed_now = fixed;
+}
+
+void os_clock_sleep(uint64_t ns)
+{
+    atomic_fetch_add(&slept_ns, ns);
 }
 
 /*

@@ -11,12 +11,16 @@ int64_t os_now_ms(void);      /* the same as Unix milliseconds */
 /* A moment as Unix milliseconds. */
 int64_t os_time_ms(const struct timespec *t);
 uint64_t os_monotonic_ns(void);
+/* The same, and goes on while the machine sleeps: for what others see passing meanwhile. */
+uint64_t os_elapsed_ns(void);
 /* When this machine was started, Unix milliseconds by the clock as it goes now; 0: not known. Test hook: "" in the
  * environment variable CLAWBACK_TEST_STARTED stands for not known. */
 int64_t os_started_ms(void);
 void os_sleep_ms(uint64_t ms);
 /* Test hook: makes os_now() return this and not move. NULL: the real clock again. */
 void os_clock_set(const struct timespec *fixed);
+/* Test hook: what a sleep of the machine does to os_elapsed_ns(). */
+void os_clock_sleep(uint64_t ns);
 
 enum { OS_TIME_BYTES = 40 };
 /* RFC 3339 with nanoseconds, trailing zeros trimmed, in the local zone's offset at that instant, "Z" for UTC; the year

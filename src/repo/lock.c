@@ -16,6 +16,8 @@
 /* The format's times. */
 static const uint64_t SETTLE_MS = 200;
 static const uint64_t REFRESH_MS = 5 * 60 * 1000;
+/* The clock of waiting stands still while the machine sleeps: how long after it a refresh is late at most. */
+static const uint64_t LOOK_MS = 20 * 1000;
 static const uint64_t LOST_MS = 22 * 60 * 1000 + 30 * 1000;
 static const time_t STALE_S = 30 * 60;
 enum { RETRY_MS_MIN = 200, RETRY_MS_MAX = 5000, LOCK_MAX_BYTES = 64 << 10 };
@@ -31,8 +33,9 @@ struct lock {
     bool took_reserve; /* for the lock's file: to be retaken when that goes */
     uint64_t begun_ns;
     struct id id;
-    _Atomic uint64_t refreshed_ns;
-    _Atomic bool gone; /* its file is, and not by us */
+    _Atomic uint64_t refreshed_ns; /* os_elapsed_ns() */
+    _Atomic bool gone;             /* its file is, and not by us */
+    pthread_mutex_t turn;          /* one refresh at a time; taken before `mutex` */
     pthread_t refresher;
     bool refreshing;
     pthread_mutex_t mutex;
@@ -178,7 +181,7 @@ static int try_begin(struct lock *l, struct err *err)
         return -1;
     }
     l->begun_ns = os_monotonic_ns();
-    atomic_store(&l->refreshed_ns, l->begun_ns);
+    atomic_store(&l->refreshed_ns, os_elapsed_ns());
     return 0;
 }
 
@@ -205,10 +208,15 @@ static bool is_gone(const struct lock *l)
            why.code == ERR_NOT_FOUND;
 }
 
+static bool is_older(const struct lock *l, uint64_t ms)
+{
+    return os_elapsed_ns() - atomic_load(&l->refreshed_ns) >= ms * 1000000;
+}
+
 static void refresh(struct lock *l)
 {
     struct id next, old = l->id;
-    uint64_t now = os_monotonic_ns();
+    uint64_t now = os_elapsed_ns();
     if (is_gone(l)) { /* a new one would hide it */
         atomic_store(&l->gone, true);
         return;
@@ -223,6 +231,15 @@ static void refresh(struct lock *l)
     remove_lock(l->repo, &old);
 }
 
+/* Unless another thread has just done so. */
+static void refresh_if_older(struct lock *l, uint64_t ms)
+{
+    pthread_mutex_lock(&l->turn);
+    if (is_older(l, ms) && !atomic_load(&l->gone))
+        refresh(l);
+    pthread_mutex_unlock(&l->turn);
+}
+
 static void *refresher_main(void *arg)
 {
     struct lock *l = arg;
@@ -230,14 +247,14 @@ static void *refresher_main(void *arg)
     while (!l->closing) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += (time_t)(REFRESH_MS / 1000);
+        until.tv_sec += (time_t)(LOOK_MS / 1000);
         int rc = 0;
         while (!l->closing && rc != ETIMEDOUT)
             rc = pthread_cond_timedwait(&l->wake, &l->mutex, &until);
         if (l->closing)
             break;
         pthread_mutex_unlock(&l->mutex);
-        refresh(l);
+        refresh_if_older(l, REFRESH_MS);
         pthread_mutex_lock(&l->mutex);
     }
     pthread_mutex_unlock(&l->mutex);
@@ -265,6 +282,7 @@ static struct lock *lock_new(struct repo *r, bool exclusive, struct err *err)
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&l->turn, NULL);
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->wake, &attr);
     pthread_condattr_destroy(&attr);
@@ -278,6 +296,7 @@ static void lock_free(struct lock *l)
         store_reserve_retake(l->repo->store);
     pthread_cond_destroy(&l->wake);
     pthread_mutex_destroy(&l->mutex);
+    pthread_mutex_destroy(&l->turn);
     codec_free(l->codec);
     free(l);
 }
@@ -363,11 +382,14 @@ int lock_check(struct lock *l, struct err *err)
 {
     if (l == NULL)
         return 0;
+    /* After a sleep the refresher may not have had its turn: what counts is whether the file is still there. */
+    if (is_older(l, LOST_MS))
+        refresh_if_older(l, LOST_MS);
     if (atomic_load(&l->gone))
         return err_set(err, ERR_LOCKED,
                        "somebody removed the lock on '%s' meanwhile, and perhaps data with it; run this again",
                        l->repo->store->location);
-    if (os_monotonic_ns() - atomic_load(&l->refreshed_ns) < LOST_MS * 1000000)
+    if (!is_older(l, LOST_MS))
         return 0;
     return err_set(err, ERR_LOCKED,
                    "the lock on '%s' could not be refreshed for more than 22 minutes and counts as lost",

@@ -3,8 +3,8 @@
  *
  * {"time","exclusive","hostname","username","pid","uid"?,"gid"?}, encrypted. An exclusive lock conflicts with every
  * other, a shared one with exclusive ones. Taking: look at the others, write ours, wait 200 ms (where the store is not
- * STORE_CONSISTENT), look again. A thread refreshes it every 5 minutes (new file, then the old one removed). Stale:
- * older than 30 minutes, or of a process on this host that is gone.
+ * STORE_CONSISTENT), look again. A thread refreshes it every 5 minutes (new file, then the old one removed), by a clock
+ * that goes on while the machine sleeps. Stale: older than 30 minutes, or of a process on this host that is gone.
  */
 #pragma once
 #include <stdbool.h>
@@ -28,11 +28,12 @@ int lock_acquire(struct lock **out, struct repo *r, bool exclusive, uint64_t ret
  * waits for the rest, looks again, and must be called before the first write. */
 int lock_begin(struct lock **out, struct repo *r, bool exclusive, uint64_t retry_ms, struct err *err);
 int lock_confirm(struct lock *l, struct err *err);
-/* -1 with ERR_LOCKED when the lock could not be refreshed for 22.5 minutes and must be taken for lost. Cheap: long work
- * asks often. */
+/* -1 with ERR_LOCKED when the lock was not refreshed for 22.5 minutes, cannot be at once either, and must be taken for
+ * lost; so it is when somebody removed it while the machine slept. Cheap: long work asks often. NULL is nothing. */
 int lock_check(struct lock *l, struct err *err);
 /* The same, and looks whether its file is still there: it may be removed by hand, or, while this machine sleeps, as
- * stale; then a prune may have removed what was stored under it. Asked before what relies on that is written. */
+ * stale. Then a prune may have removed what was stored under a shared lock, and others may rely on what an exclusive
+ * one lets go. Asked before what relies on that is written, and before anything is removed. One call of the store. */
 int lock_prove(struct lock *l, struct err *err);
 void lock_release(struct lock *l); /* removes the file; NULL is nothing */
 

@@ -187,6 +187,25 @@ static void test_forget__by_id_removes_the_last_one_too(void **state)
     fixture_free(f);
 }
 
+static void test_forget__removes_nothing_once_its_lock_is_gone(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    struct err err;
+    struct lock *lock;
+    struct forget_result r;
+    const struct id only = save_snapshot(f, &TREE, 0, "a", "/", NULL);
+    struct forget_options options = {.ids = &only, .id_count = 1};
+    fixture_ok(lock_acquire(&lock, f->repo, true, 0, &err), &err);
+    assert_int_equal(lock_remove_stale(f->repo, true, &err), 1);
+    assert_int_equal(forget_run(f->repo, lock, &options, &r, &err), -1);
+    assert_int_equal(err.code, ERR_LOCKED);
+    assert_true(is_there(f, &only));
+    lock_release(lock);
+    forget_result_release(&r);
+    fixture_free(f);
+}
+
 static void test_forget__leaves_broken_snapshots_alone_unless_named(void **state)
 {
     (void)state;
@@ -244,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_forget__refuses_an_empty_policy),
         cmocka_unit_test(test_forget__refuses_to_remove_the_last_snapshot_of_a_group),
         cmocka_unit_test(test_forget__by_id_removes_the_last_one_too),
+        cmocka_unit_test(test_forget__removes_nothing_once_its_lock_is_gone),
         cmocka_unit_test(test_forget__leaves_broken_snapshots_alone_unless_named),
         cmocka_unit_test(test_forget__failing_anywhere_keeps_what_the_policy_keeps),
     };

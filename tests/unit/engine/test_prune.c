@@ -432,6 +432,76 @@ static void test_prune__refuses_when_somebody_writes_meanwhile(void **state)
 }
 
 /*
+ * The lock is removed under its hands.
+ */
+
+static struct store_ops unlocking_ops;
+static int (*plain_remove)(struct store *s, enum store_type type, const char *name, struct err *err);
+static struct repo *unlocked_repo;
+
+/* Somebody removes every lock just before the first index file goes. */
+static int remove_and_unlock(struct store *s, enum store_type type, const char *name, struct err *err)
+{
+    struct repo *r = unlocked_repo;
+    if (type == STORE_INDEX && r != NULL) {
+        unlocked_repo = NULL;
+        assert_int_equal(lock_remove_stale(r, true, err), 1);
+    }
+    return plain_remove(s, type, name, err);
+}
+
+static void unlock_midway(struct fixture *f)
+{
+    unlocking_ops = *f->repo->store->ops;
+    plain_remove = unlocking_ops.remove;
+    unlocking_ops.remove = remove_and_unlock;
+    f->repo->store->ops = &unlocking_ops;
+    unlocked_repo = f->repo;
+}
+
+static void on_planned_unlock(void *ctx, const struct prune_result *plan)
+{
+    struct err err;
+    (void)plan;
+    assert_int_equal(lock_remove_stale(ctx, true, &err), 1);
+}
+
+static void assert_lost(struct fixture *f, const struct prune_reporter *reporter)
+{
+    struct err err;
+    struct prune_result result;
+    struct lock *lock;
+    size_t packs = count_files(f, STORE_PACK);
+    fixture_ok(lock_acquire(&lock, f->repo, true, 0, &err), &err);
+    assert_int_equal(prune_run(f->repo, lock, &ALL, reporter, NULL, &result, &err), -1);
+    assert_int_equal(err.code, ERR_LOCKED);
+    assert_non_null(strstr(err.message, "removed the lock"));
+    assert_int_equal(count_files(f, STORE_PACK), packs);
+    lock_release(lock);
+    assert_clean(f);
+}
+
+static void test_prune__removes_nothing_once_its_lock_is_gone(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(2);
+    struct id old = add_snapshot(f, 0, OLD, 3);
+    add_snapshot(f, 1, NEW, 3);
+    remove_snapshot(f, &old);
+    const struct prune_reporter unlocks = {.ctx = f->repo, .planned = on_planned_unlock};
+    size_t indexes = count_files(f, STORE_INDEX);
+    assert_lost(f, &unlocks);
+    assert_int_equal(count_files(f, STORE_INDEX), indexes);
+    unlock_midway(f);
+    assert_lost(f, NULL);
+    assert_null(unlocked_repo);
+    prune(f, &ALL, NULL);
+    assert_int_equal(count_files(f, STORE_PACK), 3);
+    assert_clean(f);
+    fixture_free(f);
+}
+
+/*
  * Little space.
  */
 
@@ -630,6 +700,7 @@ int main(void)
         cmocka_unit_test(test_prune__refuses_a_damaged_repository),
         cmocka_unit_test(test_prune__refuses_a_pack_of_the_wrong_size_that_is_needed),
         cmocka_unit_test(test_prune__refuses_when_somebody_writes_meanwhile),
+        cmocka_unit_test(test_prune__removes_nothing_once_its_lock_is_gone),
         cmocka_unit_test(test_prune__repacks_in_batches_that_fit),
         cmocka_unit_test(test_prune__without_space_removes_dead_packs_only),
         cmocka_unit_test(test_prune__rewrites_index_files_one_by_one_when_a_group_does_not_fit),

@@ -443,6 +443,52 @@ static void test_lock__begun_locks_that_meet_are_noticed_at_the_second_look(void
     fixture_free(f);
 }
 
+static const uint64_t SLEEP_NS = 8ULL * 3600 * 1000000000;
+
+static void test_lock__survives_a_sleep_of_the_machine(void **state)
+{
+    (void)state;
+    struct err err;
+    struct lock *l;
+    struct id *before, *after;
+    size_t count;
+    struct fixture *f = fixture_new(2);
+    fixture_ok(lock_acquire(&l, f->repo, true, 0, &err), &err);
+    fixture_ok(repo_list_ids(f->repo, STORE_LOCK, &before, &count, &err), &err);
+    assert_int_equal(count, 1);
+    os_clock_sleep(SLEEP_NS);
+    fixture_ok(lock_check(l, &err), &err);
+    fixture_ok(repo_list_ids(f->repo, STORE_LOCK, &after, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_false(id_equal(&before[0], &after[0])); /* refreshed at once */
+    lock_release(l);
+    free(before);
+    free(after);
+    fixture_free(f);
+}
+
+static void test_lock__removed_while_the_machine_slept_is_lost(void **state)
+{
+    (void)state;
+    struct err err;
+    struct lock *l;
+    struct id *ids;
+    size_t count;
+    struct fixture *f = fixture_new(2);
+    fixture_ok(lock_acquire(&l, f->repo, true, 0, &err), &err);
+    assert_int_equal(lock_remove_stale(f->repo, true, &err), 1);
+    fixture_ok(lock_check(l, &err), &err); /* does not look every time */
+    os_clock_sleep(SLEEP_NS);
+    assert_int_equal(lock_check(l, &err), -1);
+    assert_int_equal(err.code, ERR_LOCKED);
+    assert_non_null(strstr(err.message, "removed the lock"));
+    lock_release(l);
+    fixture_ok(repo_list_ids(f->repo, STORE_LOCK, &ids, &count, &err), &err);
+    assert_int_equal(count, 0); /* and none in its place */
+    free(ids);
+    fixture_free(f);
+}
+
 static void test_lock__of_a_dead_process_is_stale(void **state)
 {
     (void)state;
@@ -614,6 +660,8 @@ int main(void)
         cmocka_unit_test(test_find_id__wants_one_match),
         cmocka_unit_test(test_lock__exclusive_and_shared),
         cmocka_unit_test(test_lock__begun_locks_that_meet_are_noticed_at_the_second_look),
+        cmocka_unit_test(test_lock__survives_a_sleep_of_the_machine),
+        cmocka_unit_test(test_lock__removed_while_the_machine_slept_is_lost),
         cmocka_unit_test(test_lock__of_a_dead_process_is_stale),
         cmocka_unit_test(test_lock__of_another_host_is_stale_after_half_an_hour),
         cmocka_unit_test(test_snapshots__that_are_known_are_not_read_again),
