@@ -131,7 +131,7 @@ static int add_agent_home(struct cli *cli, const struct backup_args *args, struc
         out->fine_cut = filter_new();
         agent_home_growing(&home, out->fine_cut);
         if (args->no_agent_excludes)
-            agent_home_secrets(&out->excludes);
+            agent_home_secrets(&home, &out->excludes);
         else
             agent_home_excludes(&home, &out->excludes);
     }

@@ -41,8 +41,9 @@ void agent_home_release(struct agent_home *h);
  * Never matches a workspace, an agent directory or what is in it, lock files of packages (yarn.lock …) included.
  * (Sockets are never backed up anyway.) */
 void agent_home_excludes(const struct agent_home *h, struct strlist *out);
-/* Of these only what is secret, and stays out when somebody wants a home with its caches and all. */
-void agent_home_secrets(struct strlist *out);
+/* Of these only what is secret (.ssh), and stays out when somebody wants a home with its caches and all; anchored to
+ * what belongs to the home. */
+void agent_home_secrets(const struct agent_home *h, struct strlist *out);
 /* Why this pattern of those for any depth is left out; NULL: it is none of them. */
 const char *agent_exclude_why(const char *pattern);
 /* What in a state directory grows at its end with every turn of the agent (sessions, run logs), added to the filter:

@@ -201,9 +201,12 @@ const char *agent_exclude_why(const char *pattern)
     return NULL;
 }
 
-void agent_home_secrets(struct strlist *out)
+void agent_home_secrets(const struct agent_home *h, struct strlist *out)
 {
-    strlist_add(out, SSH);
+    for (size_t i = 0; i < h->roots.count; i++)
+        add(out, "", h->roots.items[i], "/**/.ssh");
+    for (size_t i = 0; i < h->outside.count; i++)
+        add(out, "", h->outside.items[i], "/**/.ssh");
 }
 
 void agent_home_excludes(const struct agent_home *h, struct strlist *out)

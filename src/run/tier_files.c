@@ -59,6 +59,8 @@ static int add_home(const char *home, const char *path, bool with_excludes, stru
     agent_home_growing(&h, out->fine_cut);
     if (with_excludes)
         agent_home_excludes(&h, &out->excludes);
+    else
+        agent_home_secrets(&h, &out->excludes);
     agent_home_release(&h);
     return 0;
 }

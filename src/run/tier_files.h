@@ -16,7 +16,7 @@ struct tier_files {
     struct filter *fine_cut; /* what grows in agents' homes: see files_options.fine_cut; NULL: nothing */
 };
 /* An agent's home among the paths (the plan's, one that is found, or one that looks like it) brings what belongs to it
- * elsewhere, and, unless the tier says no_agent_excludes, the excludes for it. tier_files_release() either way. */
+ * elsewhere, and the excludes for it (with no_agent_excludes those for .ssh alone). tier_files_release() either way. */
 int tier_files_gather(const struct plan *p, const struct plan_tier *t, const char *cache_dir, struct tier_files *out,
                       struct err *err);
 void tier_files_release(struct tier_files *f);

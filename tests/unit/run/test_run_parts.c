@@ -548,6 +548,8 @@ static void test_tier_files__a_home_brings_its_excludes_and_what_is_elsewhere(vo
     t.no_agent_excludes = true;
     f = gather(&p, &t);
     assert_true(strlist_contains(&f.paths, work) && takes(&f, "agent/cache/x") && !takes(&f, "agent/x.log"));
+    assert_false(takes(&f, "agent/.ssh") || takes(&f, "agent/agents/.ssh/x") || takes(&f, "work/.ssh/id"));
+    assert_true(takes(&f, "elsewhere/.ssh"));
     tier_files_release(&f);
     strlist_release(&t.files);
     strlist_release(&t.exclude);
