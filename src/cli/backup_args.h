@@ -23,11 +23,12 @@ struct backup_args {
  * What is to be backed up: backup_sources.c.
  */
 struct backup_sources {
-    struct strlist paths;    /* absolute, clean */
-    char *base;              /* see files_options.base; NULL: none */
-    struct strlist excludes; /* the patterns, as the snapshot records them */
-    struct filter *filter;   /* NULL: none */
-    struct filter *fine_cut; /* see files_options.fine_cut; NULL: none */
+    struct strlist paths;              /* absolute, clean */
+    char *base;                        /* see files_options.base; NULL: none */
+    struct strlist excludes;           /* the patterns, as the snapshot records them */
+    struct filter *filter;             /* NULL: none */
+    struct filter *fine_cut;           /* see files_options.fine_cut; NULL: none */
+    struct strlist unread, unread_why; /* see files_options.unread */
 };
 /* `own`: our repository and cache, which are never taken, whatever is asked for: a backup of itself would grow for
  * ever. From the arguments and the --files-from kinds; where there are none, the agent's home with its excludes. Says

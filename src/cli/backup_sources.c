@@ -117,7 +117,8 @@ static int add_agent_home(struct cli *cli, const struct backup_args *args, struc
         return -1;
     int rc = 0;
     for (size_t i = 0; i < home.notes.count; i++)
-        cli_warn(cli, "%s", home.notes.items[i]);
+        if (home.roots.count == 0 || !strlist_contains(&home.unread_why, home.notes.items[i]))
+            cli_warn(cli, "%s", home.notes.items[i]); /* the others the source names */
     if (home.roots.count == 0)
         rc = err_set(
             err, ERR_NOT_FOUND,
@@ -128,6 +129,8 @@ static int add_agent_home(struct cli *cli, const struct backup_args *args, struc
         note_paths(cli, "and, outside of it,", &home.outside);
         strlist_copy(&out->paths, &home.roots);
         strlist_copy(&out->paths, &home.outside);
+        strlist_copy(&out->unread, &home.unread);
+        strlist_copy(&out->unread_why, &home.unread_why);
         out->fine_cut = filter_new();
         agent_home_growing(&home, out->fine_cut);
         if (args->no_agent_excludes)
@@ -225,6 +228,8 @@ void backup_sources_release(struct backup_sources *s)
 {
     strlist_release(&s->paths);
     strlist_release(&s->excludes);
+    strlist_release(&s->unread);
+    strlist_release(&s->unread_why);
     filter_free(s->filter);
     filter_free(s->fine_cut);
     free(s->base);

@@ -222,6 +222,8 @@ static struct source *files_source(struct job *job)
         .base = job->sources.base,
         .exclude = job->sources.filter,
         .fine_cut = job->sources.fine_cut,
+        .unread = &job->sources.unread,
+        .unread_why = &job->sources.unread_why,
         .exclude_if_present = a->exclude_if_present.count > 0 ? &a->exclude_if_present : NULL,
         .exclude_caches = a->exclude_caches,
         .exclude_larger_than = a->exclude_larger_than,

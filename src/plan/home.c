@@ -319,6 +319,12 @@ static void add_config_contents(struct search *s, const char *path)
     for (size_t i = 0; i < config.includes.count; i++)
         if (access(config.includes.items[i], F_OK) == 0) /* else it has been noted */
             add_named(s, "included file", config.includes.items[i], NULL);
+    for (size_t i = 0; i < config.unread.count; i++) {
+        if (strlist_contains(&s->home->unread, config.unread.items[i]))
+            continue;
+        strlist_add(&s->home->unread, config.unread.items[i]);
+        strlist_add(&s->home->unread_why, config.unread_why.items[i]);
+    }
     home_config_release(&config);
 }
 
@@ -452,4 +458,6 @@ void agent_home_release(struct agent_home *h)
     strlist_release(&h->workspaces);
     strlist_release(&h->agent_dirs);
     strlist_release(&h->notes);
+    strlist_release(&h->unread);
+    strlist_release(&h->unread_why);
 }

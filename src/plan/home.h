@@ -24,6 +24,9 @@ struct agent_home {
     struct strlist workspaces, agent_dirs;
     /* For people: a configuration that could not be parsed, a workspace that is missing … */
     struct strlist notes;
+    /* Configurations that are there and cannot be understood: what they name is not in the lists above. Which of the
+     * notes is about each. */
+    struct strlist unread, unread_why;
 };
 /* 0 also when there is none (roots is then empty). What is missing or cannot be parsed becomes a note. ERR_IO when the
  * working directory cannot be found and a variable holds a relative path. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <jansson.h>
 #include "base/buf.h"
 #include "base/mem.h"
@@ -91,10 +92,15 @@ static json_t *load(const struct reading *r, const char *path)
     if (text.data != NULL)
         mem_wipe(text.data, text.len); /* configurations hold keys and tokens */
     buf_release(&text);
-    if (doc == NULL)
-        add_note(r->notes,
-                 mem_printf("cannot read configuration '%s' to see which workspaces it names: %s", path, err.message));
-    return doc;
+    if (doc != NULL)
+        return doc;
+    char *note = mem_printf("cannot read configuration '%s' to see which workspaces it names: %s", path, err.message);
+    if (access(path, R_OK) == 0 && !strlist_contains(&r->out->unread, path)) {
+        strlist_add(&r->out->unread, path);
+        strlist_add(&r->out->unread_why, note);
+    }
+    add_note(r->notes, note);
+    return NULL;
 }
 
 /* ---- $include */
@@ -286,4 +292,6 @@ void home_config_release(struct home_config *c)
     strlist_release(&c->workspaces);
     strlist_release(&c->agent_dirs);
     strlist_release(&c->includes);
+    strlist_release(&c->unread);
+    strlist_release(&c->unread_why);
 }

@@ -13,6 +13,8 @@ enum { HOME_CONFIG_MAX_BYTES = 8 << 20, HOME_INCLUDE_NESTING_MAX = 10 };
 struct home_config {
     struct strlist workspaces, agent_dirs;
     struct strlist includes; /* files named by $include, also those that could not be read */
+    /* Files that can be read, but not understood, and which of the notes is about each: nobody knows what they name. */
+    struct strlist unread, unread_why;
 };
 /* Reads the file at `path` (absolute) and what it includes: agents.defaults.workspace, and workspace and agentDir of
  * agents.list[] and agents.entries{}; of the oldest form agent.workspace and routing.agents{}. Relative paths count

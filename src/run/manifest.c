@@ -335,6 +335,8 @@ static int walk(struct counter *c, const struct tier_files *files, struct err *e
         .ctx = c, .unreadable = report_unreadable, .warning = report_warning, .excluded = report_excluded};
     const struct files_options options = {.paths = &files->paths,
                                           .exclude = files->filter,
+                                          .unread = &files->unread,
+                                          .unread_why = &files->unread_why,
                                           .exclude_if_present = &t->exclude_if_present,
                                           .exclude_caches = t->exclude_caches,
                                           .exclude_larger_than = t->exclude_larger_than,

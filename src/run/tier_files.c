@@ -38,6 +38,16 @@ static int find_homes(const struct plan *p, const struct plan_tier *t, struct st
     return 0;
 }
 
+static void add_unread(const struct agent_home *h, struct tier_files *out)
+{
+    for (size_t i = 0; i < h->unread.count; i++) {
+        if (strlist_contains(&out->unread, h->unread.items[i]))
+            continue;
+        strlist_add(&out->unread, h->unread.items[i]);
+        strlist_add(&out->unread_why, h->unread_why.items[i]);
+    }
+}
+
 /* One home and one path of the tier: where the path holds the home, the home brings what belongs to it elsewhere. */
 static int add_home(const char *home, const char *path, bool with_excludes, struct tier_files *out, struct err *err)
 {
@@ -53,6 +63,7 @@ static int add_home(const char *home, const char *path, bool with_excludes, stru
         for (size_t i = 0; i < h.outside.count; i++)
             if (!os_path_is_below(h.outside.items[i], path))
                 add_once(&out->paths, h.outside.items[i]);
+        add_unread(&h, out);
     }
     if (out->fine_cut == NULL)
         out->fine_cut = filter_new();
@@ -157,6 +168,8 @@ void tier_files_release(struct tier_files *f)
     strlist_release(&f->paths);
     strlist_release(&f->excludes);
     strlist_release(&f->own);
+    strlist_release(&f->unread);
+    strlist_release(&f->unread_why);
     filter_free(f->filter);
     filter_free(f->fine_cut);
     *f = (struct tier_files){0};

@@ -14,6 +14,7 @@ struct tier_files {
     struct strlist own;      /* never taken: our repositories, archives and cache */
     struct filter *filter;   /* of excludes and own; NULL: none */
     struct filter *fine_cut; /* what grows in agents' homes: see files_options.fine_cut; NULL: nothing */
+    struct strlist unread, unread_why; /* homes' configurations: see files_options.unread */
 };
 /* An agent's home among the paths (the plan's, one that is found, or one that looks like it) brings what belongs to it
  * elsewhere, and the excludes for it (with no_agent_excludes those for .ssh alone). tier_files_release() either way. */

@@ -89,6 +89,8 @@ static int gather_files(struct tier_sources *all, const char *cache_dir, struct 
         .paths = &all->files.paths,
         .exclude = all->files.filter,
         .fine_cut = all->files.fine_cut,
+        .unread = &all->files.unread,
+        .unread_why = &all->files.unread_why,
         .exclude_if_present = t->exclude_if_present.count > 0 ? &t->exclude_if_present : NULL,
         .exclude_caches = t->exclude_caches,
         .exclude_larger_than = t->exclude_larger_than,

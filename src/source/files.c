@@ -303,6 +303,16 @@ static int walk(struct files *f, struct sink *sink, struct err *err)
     return rc;
 }
 
+static void report_unread(struct files *f)
+{
+    const struct files_options *o = &f->options;
+    for (size_t i = 0; o->unread != NULL && i < o->unread->count; i++) {
+        struct err why;
+        err_set(&why, ERR_CORRUPT, "%s", o->unread_why->items[i]);
+        f->reporter.unreadable(f->reporter.ctx, o->unread->items[i], &why);
+    }
+}
+
 int files_run(struct files *f, struct sink *sink, struct err *err)
 {
     const struct strlist *missing = &f->targets.missing;
@@ -315,6 +325,7 @@ int files_run(struct files *f, struct sink *sink, struct err *err)
     }
     if (f->targets.found == 0)
         return err_set(err, ERR_NOT_FOUND, "none of the given paths exists");
+    report_unread(f);
     return walk(f, sink, err);
 }
 

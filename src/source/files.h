@@ -37,6 +37,9 @@ struct files_options {
     /* Files that grow at their end all the time (sessions, logs): cut finely, so that what was appended costs little
      * more than itself. Their blobs are not those that other writers of the format cut. NULL: none. */
     const struct filter *fine_cut;
+    /* Files that say what belongs here and could not be understood, and for each a whole line about it: reported as
+     * unreadable, for nobody knows what is missing. NULL: none. */
+    const struct strlist *unread, *unread_why;
     uint64_t limit_read_bytes_per_s; /* 0: no limit */
     unsigned threads;                /* scanner threads; 0: os_cpu_count() */
 };

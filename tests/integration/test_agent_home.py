@@ -93,6 +93,18 @@ def test_a_workspace_outside_of_the_home(box):
     check(outside + "/node_modules/y.js" not in found, "its node_modules are there")
 
 
+def test_a_configuration_that_cannot_be_understood_is_no_success(box):
+    fresh_repository(box)
+    where = os.path.join(box.home, ".openclaw")
+    make_home(box, where).close()
+    box.write(where + "/openclaw.json", "{agents: {defaults: {workspace: '%s'}" % box.mkdir("second"))
+    done = box.claw("backup", "--json", rc=3)
+    errors = [line for line in done.err.splitlines() if "openclaw.json" in line]
+    check(len(errors) == 1 and "which workspaces it names" in errors[0], "it is not named once", done)
+    check("1 source could not be read" in done.err, "the last line", done)
+    check(where + "/openclaw.json" in interop.nodes(box, "latest"), "the file itself is missing")
+
+
 def test_old_snapshots_of_the_home_expire_when_a_workspace_has_come(box):
     fresh_repository(box)
     where = os.path.join(box.home, ".openclaw")

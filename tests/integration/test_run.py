@@ -536,6 +536,15 @@ def test_a_file_that_cannot_be_read_is_named(box):
     equal([record["status"], record["exitCode"], record["sources"][0]["unreadable"]], ["completed", 3, 1], "the record")
 
 
+def test_a_configuration_that_cannot_be_understood_is_no_success(box):
+    plan = Plan(box, CONFIG)
+    box.write(os.path.join(plan.agent, "openclaw.json"), "{agents: {defaults: {workspace: '/x'}")
+    done = plan.run(rc=3)
+    check("which workspaces it names" in done.err, "the message", done)
+    record = plan.last("config")
+    equal([record["status"], record["exitCode"], record["sources"][0]["unreadable"]], ["completed", 3, 1], "the record")
+
+
 def shrinking(box, more=""):
     box.write("dump", os.urandom(400000))
     return Plan(box, """

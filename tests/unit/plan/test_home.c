@@ -336,6 +336,7 @@ static void test_home__takes_a_home_whose_configuration_is_broken(void **state)
     expect_note(&h, "line 3: a comma or '}' is missing");
     expect_note(&h, "line 3: not valid JSON5 or not UTF-8");
     expect_note(&h, "it is no regular file");
+    assert_int_equal(h.unread.count, 3);
     for (size_t i = 0; i < h.notes.count; i++)
         assert_null(strstr(h.notes.items[i], "secret"));
     agent_home_release(&h);

@@ -550,6 +550,12 @@ static void test_tier_files__a_home_brings_its_excludes_and_what_is_elsewhere(vo
     assert_true(strlist_contains(&f.paths, work) && takes(&f, "agent/cache/x") && !takes(&f, "agent/x.log"));
     assert_false(takes(&f, "agent/.ssh") || takes(&f, "agent/agents/.ssh/x") || takes(&f, "work/.ssh/id"));
     assert_true(takes(&f, "elsewhere/.ssh"));
+    assert_int_equal(f.unread.count, 0);
+    tier_files_release(&f);
+    scratch_write(home, "openclaw.json", "{nothing", 8);
+    f = gather(&p, &t);
+    assert_int_equal(f.unread.count, 1);
+    assert_non_null(strstr(f.unread_why.items[0], f.unread.items[0]));
     tier_files_release(&f);
     strlist_release(&t.files);
     strlist_release(&t.exclude);
