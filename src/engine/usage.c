@@ -116,7 +116,7 @@ static int visit_tree(struct walk *w, unsigned worker, size_t position, struct b
     if (engine_check_stop(w->lock, err) != 0)
         return -1;
     engine_progress_add(w->progress, 1, 0);
-    if (repo_load_tree(w->repo, w->codecs[worker], &id, json, &tree, err) != 0)
+    if (repo_consume_tree(w->repo, w->codecs[worker], &id, json, &tree, err) != 0)
         return bad_tree(w, &id, err);
     int rc = visit_nodes(w, &id, &tree, found, err);
     tree_release(&tree);

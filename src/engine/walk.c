@@ -14,12 +14,10 @@ struct walk_tree *walk_tree_load(struct repo *r, struct codec *c, const struct i
     struct walk_tree *t = mem_zalloc(sizeof *t);
     atomic_init(&t->refs, 1);
     buf_clear(json);
-    if (repo_load_tree(r, c, id, json, &t->tree, err) < 0) {
+    if (repo_consume_tree(r, c, id, json, &t->tree, err) < 0) {
         free(t);
         return NULL;
     }
-    for (size_t i = 0; i < t->tree.count; i++)
-        t->tree.nodes[i].raw = NULL; /* the scratch buffer will be overwritten */
     return t;
 }
 

@@ -146,6 +146,17 @@ int repo_load_tree(struct repo *r, struct codec *c, const struct id *id, struct 
     return 0;
 }
 
+int repo_consume_tree(struct repo *r, struct codec *c, const struct id *id, struct buf *json, struct tree *out,
+                      struct err *err)
+{
+    char hex[ID_HEX_BYTES];
+    if (repo_load_blob(r, c, BLOB_TREE, id, json, err) != 0)
+        return -1;
+    if (tree_decode_consume(json, out, err) != 0)
+        return err_wrap(err, "cannot read tree %.8s", id_to_hex(id, hex));
+    return 0;
+}
+
 /* The header's place in a pack of that many bytes, from the length field at its end. */
 static int header_extent(struct repo *r, const char *pack_hex, uint64_t pack_bytes, uint32_t *length_out,
                          struct err *err)

@@ -148,6 +148,9 @@ int repo_seal_blob(struct codec *c, const void *plain, size_t len, bool always, 
 /* The same for what is compressed already, from raw_length bytes (0: it is not). */
 int repo_seal_content(struct codec *c, const void *content, size_t len, uint32_t raw_length, struct pack_blob *blob,
                       const unsigned char **sealed_out, struct err *err);
+/* Loads and parses a tree, whose nodes have no raw; `json` is scratch (tree_decode_consume). */
+int repo_consume_tree(struct repo *r, struct codec *c, const struct id *id, struct buf *json, struct tree *out,
+                      struct err *err);
 /* Loads and parses a tree. `json` receives the text (it must outlive the tree where node.raw is used). */
 int repo_load_tree(struct repo *r, struct codec *c, const struct id *id, struct buf *json, struct tree *out,
                    struct err *err);

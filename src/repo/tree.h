@@ -33,6 +33,9 @@ void tree_encode_end(struct buf *out);
  * directory without a subtree and a file without content are let through (has_subtree, content_count tell), for `check`
  * to name. `json` must outlive the tree if raw is used. After a failure there is nothing to release. */
 int tree_decode(const char *json, size_t len, struct tree *out, struct err *err);
+/* The same for who needs no raw: nodes have none. The text's memory is given back while it is read, so that a large
+ * directory's text and nodes are never there at the same time. `json` is empty afterwards, also after a failure. */
+int tree_decode_consume(struct buf *json, struct tree *out, struct err *err);
 void tree_release(struct tree *t);
 /* The order of nodes: bytewise, a prefix first. Negative, zero or positive. */
 int tree_compare_names(const char *a, size_t a_len, const char *b, size_t b_len);

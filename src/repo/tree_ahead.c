@@ -25,6 +25,9 @@ struct ahead_tree {
     struct ahead_tree *above, *below; /* in the stack */
 };
 
+/* What a loader keeps of its buffer for the text: a directory with very many files needs a large one, once. */
+enum { JSON_KEEP_BYTES = 1 << 20 };
+
 struct tree_ahead {
     struct repo *repo;
     size_t budget_bytes, ahead_bytes;
@@ -80,7 +83,8 @@ static void make_children(struct ahead_tree *at)
 static void load(struct tree_ahead *ta, struct ahead_tree *at, struct codec *codec, struct buf *json)
 {
     struct err err;
-    bool ok = repo_load_tree(ta->repo, codec, &at->id, json, &at->tree, &err) == 0;
+    bool ok = repo_consume_tree(ta->repo, codec, &at->id, json, &at->tree, &err) == 0;
+    buf_shrink(json, JSON_KEEP_BYTES);
     if (ok) {
         make_children(at);
         at->bytes = at->tree.arena.total_bytes + at->tree.count * sizeof(struct node) + at->child_count * sizeof *at;

@@ -13,7 +13,8 @@ struct ahead_tree; /* one directory's tree, loaded or not yet */
 struct tree_ahead *tree_ahead_new(struct repo *r, unsigned threads, size_t budget_bytes, struct err *err);
 /* Starts a walk. Only one root at a time. */
 struct ahead_tree *tree_ahead_root(struct tree_ahead *ta, const struct id *id);
-/* The tree itself; valid until ahead_tree_done. -1 when it cannot be loaded (missing, damaged). */
+/* The tree itself, its nodes without `raw`; valid until ahead_tree_done. -1 when it cannot be loaded (missing,
+ * damaged). */
 int ahead_tree_get(struct tree_ahead *ta, struct ahead_tree *at, const struct tree **out, struct err *err);
 /* The subtree of a directory node of a tree that ahead_tree_get returned; NULL when the node has none. */
 struct ahead_tree *ahead_tree_child(struct ahead_tree *at, const struct node *dir);

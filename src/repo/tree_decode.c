@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/json_scan.h"
 #include "os/clock.h"
+#include "os/memory.h"
 #include "repo/quote.h"
 
 /* In the order in which writers put them, so that a key is nearly always found at the first or second try. */
@@ -79,7 +80,11 @@ struct reader {
     struct json_slice time_text; /* the time that was read last: atime mostly repeats mtime */
     struct timespec time;
     unsigned next_key;
+    char *consumed; /* the text from here on is still there; NULL: all stays */
 };
+
+/* So much of the text is given back at once. */
+enum { CONSUME_BYTES = 1 << 20 };
 
 static void bad(struct reader *r, const char *problem)
 {
@@ -420,12 +425,26 @@ static void read_node(struct reader *r, struct node *n)
     if (json_scan_failed(&r->scan))
         return;
     r->field = NULL;
-    n->raw = start;
-    n->raw_len = (size_t)(r->scan.p - start);
+    if (r->consumed == NULL) {
+        n->raw = start;
+        n->raw_len = (size_t)(r->scan.p - start);
+    }
     if (n->name == NULL)
         bad(r, "node without a name");
     else if (n->type == NODE_TYPE_COUNT)
         bad(r, "node without a type");
+}
+
+/* Gives back what has been read; nothing may point to it any more. */
+static void consume(struct reader *r)
+{
+    size_t bytes = r->consumed != NULL ? (size_t)(r->scan.p - r->consumed) : 0;
+    if (bytes < CONSUME_BYTES)
+        return;
+    r->time_text.p = NULL;
+    r->user.text = r->group.text = NULL;
+    os_memory_discard(r->consumed, bytes);
+    r->consumed += bytes;
 }
 
 static void read_nodes(struct reader *r, struct tree *t)
@@ -447,6 +466,7 @@ static void read_nodes(struct reader *r, struct tree *t)
             return;
         }
         t->count++;
+        consume(r);
     }
 }
 
@@ -481,12 +501,12 @@ static int report(const struct reader *r, size_t node, struct err *err)
     return err_set(err, ERR_CORRUPT, "tree is damaged: at node %zu, '%s': %s", node, r->field, problem);
 }
 
-int tree_decode(const char *json, size_t len, struct tree *out, struct err *err)
+static int decode(const char *json, size_t len, char *consumed, struct tree *out, struct err *err)
 {
     *out = (struct tree){0};
     if (len > TREE_MAX_BYTES)
         return err_set(err, ERR_CORRUPT, "tree is damaged: it has %zu bytes", len);
-    struct reader r = {.arena = &out->arena};
+    struct reader r = {.arena = &out->arena, .consumed = consumed};
     arena_init(&out->arena);
     json_scan_init(&r.scan, json, len);
     buf_init(&r.text, len);
@@ -500,4 +520,17 @@ int tree_decode(const char *json, size_t len, struct tree *out, struct err *err)
     if (result != 0)
         tree_release(out);
     return result;
+}
+
+int tree_decode(const char *json, size_t len, struct tree *out, struct err *err)
+{
+    return decode(json, len, NULL, out, err);
+}
+
+int tree_decode_consume(struct buf *json, struct tree *out, struct err *err)
+{
+    char *text = (char *)json->data;
+    int rc = decode(text, json->len, text, out, err);
+    buf_clear(json);
+    return rc;
 }

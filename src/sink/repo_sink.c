@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "os/clock.h"
+#include "os/memory.h"
 #include "repo/tree_ahead.h"
 #include "sink/file_store.h"
 
@@ -11,23 +12,45 @@
  * A frame is an open directory. Invariants, under the sink's mutex:
  *  1. frame->pending counts its files in the file store and its subdirectories whose trees are not stored yet, and is
  * one higher until dir_end: whoever brings it to 0 encodes and stores the directory's tree.
- *  2. A node's content and subtree are written before `pending` is lowered, and read after it reached 0.
+ *  2. A node's content and subtree are written before it leaves the list of those that wait, and read after.
  *  3. frame->same stays true only while every entry equals the parent snapshot's: then so does the tree, and nothing
  * needs to be encoded.
+ *  4. `waiting` lists, in order, the entries that `pending` counts. What lies before the first of them is settled: in a
+ * large directory that is no longer the same it is encoded, and freed, while the walk goes on. Until dir_end that is
+ * the pushing thread's affair, and batches and `json` are its alone.
  */
+
+/* Some of a directory's entries, in order. */
+struct batch {
+    struct batch *next;
+    const struct node **nodes; /* of the parent snapshot's tree where they are equal, else in `arena` */
+    size_t count, cap;
+    struct arena arena;    /* the pushing thread's */
+    struct arena contents; /* blob lists, made by workers */
+};
+enum { BATCH_ENTRIES = 4096, DISCARD_BYTES = 1 << 20 };
+
+/* An entry that has no content, or no subtree, yet. */
+struct waiting {
+    struct waiting *previous, *next;
+    size_t index; /* in the directory */
+};
+
 struct frame {
     struct frame *up;
     struct frame *previous, *next; /* all frames that live */
-    struct arena arena;            /* the pushing thread's */
-    struct arena contents;         /* blob lists, made by workers */
-    struct node *dir;              /* in up's arena; NULL for the root */
-    struct node **nodes;
-    size_t count, cap;
+    struct node *dir;              /* in a batch of up's; NULL for the root */
+    struct waiting at;             /* its place there */
+    struct batch *first, *last;
+    size_t count, encoded; /* entries; of which so many are in json, and freed */
+    struct buf json;
+    struct waiting *waiting, *waiting_last;
     size_t pending;
     const struct node *was; /* the directory's node in the parent snapshot; NULL: new */
     struct ahead_tree *ahead;
     const struct tree *old; /* the parent snapshot's tree; NULL: none */
     size_t cursor;          /* into old->nodes: names come in order on both sides */
+    size_t old_done;        /* of its nodes so many are not looked at any more, and their memory is given back */
     bool same;
     uint64_t began_ns;
 };
@@ -64,8 +87,7 @@ static struct frame *frame_new(struct repo_sink *s, struct frame *up, struct nod
     f->dir = dir;
     f->pending = 1;
     f->began_ns = os_monotonic_ns();
-    arena_init(&f->arena);
-    arena_init(&f->contents);
+    buf_init(&f->json, TREE_MAX_BYTES);
     pthread_mutex_lock(&s->mutex);
     f->next = s->frames;
     if (s->frames != NULL)
@@ -84,6 +106,19 @@ static void frame_load_old(struct repo_sink *s, struct frame *f, struct ahead_tr
     f->same = f->old != NULL;
 }
 
+/* Frees the first batch of a directory. */
+static void drop_batch(struct frame *f)
+{
+    struct batch *b = f->first;
+    f->first = b->next;
+    if (f->first == NULL)
+        f->last = NULL;
+    arena_release(&b->arena);
+    arena_release(&b->contents);
+    free(b->nodes);
+    free(b);
+}
+
 static void frame_free(struct repo_sink *s, struct frame *f)
 {
     pthread_mutex_lock(&s->mutex);
@@ -96,9 +131,9 @@ static void frame_free(struct repo_sink *s, struct frame *f)
     pthread_mutex_unlock(&s->mutex);
     if (f->ahead != NULL)
         ahead_tree_done(s->ahead, f->ahead);
-    free(f->nodes);
-    arena_release(&f->arena);
-    arena_release(&f->contents);
+    while (f->first != NULL)
+        drop_batch(f);
+    buf_release(&f->json);
     free(f);
 }
 
@@ -181,27 +216,54 @@ static void tell(struct repo_sink *s, const struct frame *f, const struct node *
  * Finishing directories.
  */
 
+/* Nodes of the old tree before `n`, one of its own, have been passed. */
+static void drop_old(struct frame *f, const struct node *n)
+{
+    size_t done = (size_t)(n - f->old->nodes);
+    if ((done - f->old_done) * sizeof *n < DISCARD_BYTES)
+        return;
+    os_memory_discard(&f->old->nodes[f->old_done], (done - f->old_done) * sizeof *n);
+    f->old_done = done;
+}
+
+static bool is_old(const struct frame *f, const struct node *n)
+{
+    return f->old != NULL && n >= f->old->nodes && n < f->old->nodes + f->old->count;
+}
+
+/* Encodes the first batch, and frees it. */
+static void encode_batch(struct frame *f)
+{
+    const struct batch *b = f->first;
+    for (size_t i = 0; i < b->count; i++) {
+        if (is_old(f, b->nodes[i]))
+            drop_old(f, b->nodes[i]);
+        if (b->nodes[i]->type == NODE_TYPE_COUNT) /* dropped */
+            continue;
+        bool first = f->json.len == 0;
+        if (first)
+            tree_encode_begin(&f->json);
+        tree_encode_node(&f->json, b->nodes[i], first);
+    }
+    f->encoded += b->count;
+    drop_batch(f);
+}
+
 static int store_tree(struct repo_sink *s, struct frame *f, struct codec *codec, struct id *id_out,
                       struct backup_item *item, struct err *err)
 {
-    struct buf json;
     struct writer_put put = {0};
-    bool first = true;
-    buf_init(&json, TREE_MAX_BYTES);
-    tree_encode_begin(&json);
-    for (size_t i = 0; i < f->count; i++) {
-        if (f->nodes[i]->type == NODE_TYPE_COUNT) /* dropped */
-            continue;
-        tree_encode_node(&json, f->nodes[i], first);
-        first = false;
-    }
-    tree_encode_end(&json);
-    int rc = json.overflow
+    struct buf *json = &f->json;
+    while (f->first != NULL)
+        encode_batch(f);
+    if (json->len == 0)
+        tree_encode_begin(json);
+    tree_encode_end(json);
+    int rc = json->overflow
                  ? err_set(err, ERR_UNSUPPORTED, "a directory with %zu entries is more than a tree can hold", f->count)
-                 : writer_blob(s->writer, codec, BLOB_TREE, json.data, json.len, id_out, &put, err);
-    item->tree_bytes = put.is_new ? json.len : 0;
+                 : writer_blob(s->writer, codec, BLOB_TREE, json->data, json->len, id_out, &put, err);
+    item->tree_bytes = put.is_new ? json->len : 0;
     item->tree_stored_bytes = put.stored_bytes;
-    buf_release(&json);
     return rc;
 }
 
@@ -216,6 +278,21 @@ static void count_dir(struct repo_sink *s, const struct frame *f, const struct i
     pthread_mutex_unlock(&s->mutex);
     atomic_fetch_add_explicit(&s->progress->dirs_done, 1, memory_order_relaxed);
     tell(s, f, NULL, item);
+}
+
+/* The two of them with the mutex held. */
+static void wait_for(struct frame *f, struct waiting *w, size_t index)
+{
+    *w = (struct waiting){.previous = f->waiting_last, .index = index};
+    *(f->waiting_last != NULL ? &f->waiting_last->next : &f->waiting) = w;
+    f->waiting_last = w;
+    f->pending++;
+}
+
+static void has_come(struct frame *f, const struct waiting *w)
+{
+    *(w->previous != NULL ? &w->previous->next : &f->waiting) = w->next;
+    *(w->next != NULL ? &w->next->previous : &f->waiting_last) = w->previous;
 }
 
 /* Lowers the count of what a frame waits for; true when nothing is left. */
@@ -249,6 +326,7 @@ static int complete_frames(struct repo_sink *s, struct frame *f, struct codec *c
         pthread_mutex_lock(&s->mutex);
         if (f->was == NULL || !f->was->has_subtree || !id_equal(&f->was->subtree, &id))
             up->same = false;
+        has_come(up, &f->at);
         pthread_mutex_unlock(&s->mutex);
         frame_free(s, f);
         f = up;
@@ -278,17 +356,52 @@ static const struct node *old_node(struct frame *f, const char *name, size_t len
     return NULL;
 }
 
-static struct node *frame_append(struct frame *f, const struct node *node)
+/* Encodes what is settled. Only what has changed: else there may be nothing to encode at all. */
+static void encode_settled(struct repo_sink *s, struct frame *f)
 {
-    struct node *copy = arena_alloc(&f->arena, sizeof *copy);
-    node_copy(copy, node, &f->arena);
-    copy->raw = NULL;
-    if (f->count == f->cap) {
-        f->cap = f->cap == 0 ? 16 : f->cap * 2;
-        f->nodes = mem_array(f->nodes, f->cap, sizeof *f->nodes);
+    pthread_mutex_lock(&s->mutex);
+    size_t settled = f->same ? 0 : f->waiting != NULL ? f->waiting->index : f->count;
+    pthread_mutex_unlock(&s->mutex);
+    while (f->first != f->last && f->encoded + f->first->count <= settled)
+        encode_batch(f);
+}
+
+/* Room for one more entry. */
+static struct batch *frame_room(struct repo_sink *s, struct frame *f)
+{
+    struct batch *b = f->last;
+    if (b == NULL || b->count == BATCH_ENTRIES) {
+        b = mem_zalloc(sizeof *b);
+        arena_init(&b->arena);
+        arena_init(&b->contents);
+        *(f->last != NULL ? &f->last->next : &f->first) = b;
+        f->last = b;
+        encode_settled(s, f);
     }
-    f->nodes[f->count++] = copy;
+    if (b->count == b->cap) {
+        b->cap = b->cap == 0 ? 16 : b->cap * 2;
+        b->nodes = mem_array(b->nodes, b->cap, sizeof *b->nodes);
+    }
+    return b;
+}
+
+static struct node *frame_append(struct repo_sink *s, struct frame *f, const struct node *node)
+{
+    struct batch *b = frame_room(s, f);
+    struct node *copy = arena_alloc(&b->arena, sizeof *copy);
+    node_copy(copy, node, &b->arena);
+    copy->raw = NULL;
+    b->nodes[b->count++] = copy;
+    f->count++;
     return copy;
+}
+
+/* One of the parent snapshot's tree, which lives as long as the frame. */
+static void frame_borrow(struct repo_sink *s, struct frame *f, const struct node *was)
+{
+    struct batch *b = frame_room(s, f);
+    b->nodes[b->count++] = was;
+    f->count++;
 }
 
 static void mark_different(struct repo_sink *s, struct frame *f)
@@ -308,12 +421,12 @@ static int push_dir_begin(struct sink *base, const struct node *dir, struct err 
         was = NULL;
     if (was == NULL || !node_metadata_equal(was, dir))
         mark_different(s, up);
-    struct frame *f = frame_new(s, up, frame_append(up, dir));
+    struct frame *f = frame_new(s, up, frame_append(s, up, dir));
     f->was = was;
     if (was != NULL)
         frame_load_old(s, f, ahead_tree_child(up->ahead, was));
     pthread_mutex_lock(&s->mutex);
-    up->pending++;
+    wait_for(up, &f->at, up->count - 1);
     pthread_mutex_unlock(&s->mutex);
     s->top = f;
     return 0;
@@ -363,6 +476,8 @@ static void count_file(struct repo_sink *s, uint64_t *counter, uint64_t bytes)
 /* What a file in the file store needs when it comes back. */
 struct pending_file {
     struct frame *frame;
+    struct batch *batch;
+    struct waiting at;
     const struct node *was;
 };
 
@@ -370,19 +485,35 @@ static int submit_file(struct repo_sink *s, struct node *node, const struct node
                        struct sink_content *content, struct err *err)
 {
     struct pending_file *p = mem_alloc(sizeof *p);
-    *p = (struct pending_file){s->top, was};
+    *p = (struct pending_file){.frame = s->top, .batch = s->top->last, .was = was};
     struct file_task *t = mem_zalloc(sizeof *t);
     t->node = node;
     t->path = mem_strdup(path);
     t->content = *content;
     t->owner = p;
     pthread_mutex_lock(&s->mutex);
-    s->top->pending++;
+    wait_for(s->top, &p->at, s->top->count - 1);
     pthread_mutex_unlock(&s->mutex);
     if (file_store_submit(s->files, t, err) == 0)
         return 0;
-    free(p); /* the frames are left as they are: repo_sink_free frees them */
+    pthread_mutex_lock(&s->mutex);
+    has_come(s->top, &p->at);
+    pthread_mutex_unlock(&s->mutex);
+    free(p); /* the frame is never complete: repo_sink_free frees it */
     return -1;
+}
+
+/* A file whose content is that of the parent snapshot, its metadata mostly, too. */
+static void take_unchanged(struct repo_sink *s, struct frame *f, const struct node *was, const struct node *now)
+{
+    if (node_metadata_equal(was, now)) {
+        frame_borrow(s, f, was);
+        return;
+    }
+    mark_different(s, f);
+    struct node *copy = frame_append(s, f, now);
+    copy->content = was->content; /* lives as long as the frame keeps the old tree */
+    copy->content_count = was->content_count;
 }
 
 static int push_file(struct repo_sink *s, const struct node *node, const char *path, struct sink_content *content,
@@ -394,24 +525,21 @@ static int push_file(struct repo_sink *s, const struct node *node, const char *p
         was = NULL;
     s->pushed_files++;
     s->pushed_bytes += node->size;
-    struct node *copy = frame_append(f, node);
     if (s->options.force || content->always || !looks_unchanged(s, was, node, content) || !has_all_blobs(s, was))
-        return submit_file(s, copy, was, path, content, err);
+        return submit_file(s, frame_append(s, f, node), was, path, content, err);
+    struct node now = *node;
     if (content->by_fingerprint) {
-        copy->size = was->size;
-        copy->mtime = was->mtime;
-        copy->atime = was->atime;
-        copy->ctime = was->ctime;
+        now.size = was->size;
+        now.mtime = was->mtime;
+        now.atime = was->atime;
+        now.ctime = was->ctime;
     }
     if (content->release != NULL)
         content->release(content->ctx);
-    copy->content = was->content; /* lives as long as the frame keeps the old tree */
-    copy->content_count = was->content_count;
-    if (!node_metadata_equal(was, copy))
-        mark_different(s, f);
-    count_file(s, &s->summary.files_unmodified, copy->size);
-    atomic_fetch_add_explicit(&s->progress->bytes_done, copy->size, memory_order_relaxed);
-    tell(s, f, copy, &(struct backup_item){.action = BACKUP_UNCHANGED});
+    take_unchanged(s, f, was, &now);
+    count_file(s, &s->summary.files_unmodified, now.size);
+    atomic_fetch_add_explicit(&s->progress->bytes_done, now.size, memory_order_relaxed);
+    tell(s, f, &now, &(struct backup_item){.action = BACKUP_UNCHANGED});
     return 0;
 }
 
@@ -422,9 +550,12 @@ static int push_entry(struct sink *base, const struct node *node, const char *pa
     if (content != NULL)
         return push_file(s, node, path, content, err);
     const struct node *was = old_node(s->top, node->name, node->name_len);
-    if (was == NULL || !node_metadata_equal(was, node))
-        mark_different(s, s->top);
-    frame_append(s->top, node);
+    if (was != NULL && node_metadata_equal(was, node)) {
+        frame_borrow(s, s->top, was);
+        return 0;
+    }
+    mark_different(s, s->top);
+    frame_append(s, s->top, node);
     return 0;
 }
 
@@ -454,13 +585,12 @@ static int file_done(void *ctx, struct file_task *task, enum file_outcome outcom
     struct frame *f = p->frame;
     const struct node *was = p->was;
     struct node *node = task->node;
-    free(p);
     if (outcome == FILE_DROPPED) {
         node->type = NODE_TYPE_COUNT;
         mark_different(s, f);
     } else {
         pthread_mutex_lock(&s->mutex);
-        node->content = arena_copy(&f->contents, task->ids, task->count * sizeof *task->ids);
+        node->content = arena_copy(&p->batch->contents, task->ids, task->count * sizeof *task->ids);
         pthread_mutex_unlock(&s->mutex);
         node->content_count = task->count;
         bool same = was != NULL && was->content_count == node->content_count &&
@@ -481,6 +611,10 @@ static int file_done(void *ctx, struct file_task *task, enum file_outcome outcom
                                    .data_bytes = atomic_load(&task->new_bytes),
                                    .data_stored_bytes = atomic_load(&task->new_stored_bytes)});
     }
+    pthread_mutex_lock(&s->mutex);
+    has_come(f, &p->at);
+    pthread_mutex_unlock(&s->mutex);
+    free(p);
     return complete_frames(s, f, codec, err);
 }
 

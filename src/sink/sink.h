@@ -76,7 +76,7 @@ struct sink_ops {
     int (*dir_end)(struct sink *s, struct err *err);
     /* May be NULL. The parent snapshot's node for a name in the directory that is open, if its inode, ctime, mtime and
      * size are these: then its xattrs are still right, and the source need not ask the kernel for them. Borrowed until
-     * dir_end. */
+     * the next call, what it points to until dir_end. */
     const struct node *(*known)(struct sink *s, const char *name, size_t name_len, const struct stat *st);
 };
 

@@ -217,6 +217,38 @@ def test_a_failing_command_is_never_a_snapshot(box):
     box.claw("check", "--read-data")
 
 
+def test_a_directory_of_very_many_files(box):
+    """Its tree is encoded while it is walked: with and without a parent snapshot it must be the same."""
+    fresh_repository(box)
+    for i in range(13000):
+        box.write("many/f%05d" % i, "" if i % 3 else "content %d" % (i % 600))
+    os.mkdir(box.path("many/f05000.d"))
+    box.write("many/f05000.d/inside", "x")
+
+    def trees():
+        found = []
+        for options in ((), (), ("--force",)):
+            done = box.claw("backup", box.path("many"), "--json", *options)
+            found.append(interop.tree_at(box, done.summary()["snapshot_id"], box.path("many")))
+        return found
+    first = trees()
+    equal(len(set(first)), 1, "the trees of the first backups")
+    os.unlink(box.path("many/f00007"))
+    box.write("many/f04096", "other")
+    os.utime(box.path("many/f08000"))
+    box.write("many/f05000.d/more", "y")
+    box.write("many/f09999.new", "z")
+    second = trees()
+    equal(len(set(second)), 1, "the trees of the second backups")
+    os.utime(box.path("many/f12999"))
+    third = trees()
+    equal((len(set(third)), len({first[0], second[0], third[0]})), (1, 3), "the trees of the third backups")
+    box.claw("check", "--read-data")
+    box.claw("restore", "latest", "--target", box.path("out"))
+    no_differences(treecmp.differences(treecmp.read_tree(box.path("out") + box.path("many")),
+                                       treecmp.read_tree(box.path("many"))), "restored")
+
+
 def test_there_is_no_snapshot_without_the_lock_that_kept_its_data(box):
     fresh_repository(box)
     child = box.start_claw("backup", "--stdin", stdin=subprocess.PIPE)

@@ -14,7 +14,25 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/memory.h"
 #include "os/pool.h"
+
+static void test_memory__what_is_discarded_is_whole_pages_of_it_only(void **state)
+{
+    (void)state;
+    enum { BYTES = 1 << 20 };
+    unsigned char *p = mem_alloc(BYTES);
+    memset(p, 7, BYTES);
+    os_memory_discard(p + 5000, BYTES - 10001);
+    for (size_t i = 0; i < BYTES; i++)
+        if (i < 5000 || i >= BYTES - 5001)
+            assert_int_equal(p[i], 7);
+    os_memory_discard(p + 10, 20); /* no whole page */
+    assert_int_equal(p[15], 7);
+    memset(p, 8, BYTES);
+    assert_int_equal(p[BYTES / 2], 8);
+    free(p);
+}
 
 static void test_time__both_ways(void **state)
 {
@@ -180,6 +198,7 @@ int main(void)
 {
     setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory__what_is_discarded_is_whole_pages_of_it_only),
         cmocka_unit_test(test_time__both_ways),
         cmocka_unit_test(test_time_parse__takes_any_offset_and_refuses_the_rest),
         cmocka_unit_test(test_time_format__clamps_years),

@@ -469,6 +469,44 @@ static void test_tree__many_blobs_and_attributes(void **state)
     arena_release(&arena);
 }
 
+/* Long enough for memory to be given back on the way, with owners and times that repeat. */
+static void test_tree__consuming_the_text_gives_the_same_nodes(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tree kept, consumed;
+    struct buf json, again;
+    buf_init(&json, 64 << 20);
+    buf_init(&again, 64 << 20);
+    tree_encode_begin(&json);
+    for (unsigned i = 0; i < 20000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "file \n %08u", i);
+        struct node n = {.name = name, .name_len = strlen(name), .type = NODE_FILE, .user = "somebody", .inode = i};
+        n.mtime.tv_sec = n.atime.tv_sec = n.ctime.tv_sec = 1700000000 + i / 5000;
+        n.group = i % 3 == 0 ? "one" : "two";
+        tree_encode_node(&json, &n, i == 0);
+    }
+    tree_encode_end(&json);
+    assert_true(json.len > 4 << 20);
+    buf_append(&again, json.data, json.len);
+    assert_int_equal(tree_decode((const char *)json.data, json.len, &kept, &err), 0);
+    assert_int_equal(tree_decode_consume(&again, &consumed, &err), 0);
+    assert_int_equal(again.len, 0);
+    assert_int_equal(consumed.count, kept.count);
+    for (size_t i = 0; i < kept.count; i++) {
+        assert_true(node_metadata_equal(&kept.nodes[i], &consumed.nodes[i]));
+        assert_null(consumed.nodes[i].raw);
+    }
+    tree_release(&consumed);
+    buf_append(&again, json.data, json.len - 3); /* and it can be used again */
+    assert_int_equal(tree_decode_consume(&again, &consumed, &err), -1);
+    assert_int_equal(again.len, 0);
+    tree_release(&kept);
+    buf_release(&json);
+    buf_release(&again);
+}
+
 static void test_tree__encoding_stops_at_the_buffers_maximum(void **state)
 {
     (void)state;
@@ -509,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_tree__flipped_bits_never_read_out_of_bounds),
         cmocka_unit_test(test_tree__finds_every_name_and_no_other),
         cmocka_unit_test(test_tree__many_blobs_and_attributes),
+        cmocka_unit_test(test_tree__consuming_the_text_gives_the_same_nodes),
         cmocka_unit_test(test_tree__encoding_stops_at_the_buffers_maximum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
