@@ -79,11 +79,11 @@ void discover_git(struct discovery *d, const struct strlist *roots);
 /* SQLite databases below the directory, appended. Caches and what git keeps are not searched. */
 void discover_databases(struct discovery *d, const char *root);
 /* PostgreSQL and Redis in containers, and how containers of theirs are published: `ports` gets the host's ports, so
- * that a server is not taken twice. */
+ * that a server is not taken twice. READY means only that the container runs: nobody has asked the server yet. */
 void discover_containers(struct discovery *d, uint16_t *ports, size_t *port_count, size_t max);
 /* From what `docker inspect` prints. Wipes nothing: the text is the caller's. */
 void discover_containers_parse(struct discovery *d, const char *json, size_t len, uint16_t *ports, size_t *port_count,
                                size_t max);
-/* Servers of this machine itself; `ports`: those of containers. */
+/* Servers of this machine itself; `ports`: those of containers. Those in containers, found before, are tried, too. */
 void discover_servers(struct discovery *d, const uint16_t *ports, size_t port_count);
 struct discovered_server *discovered_server_add(struct discovered_servers *l);

@@ -11,7 +11,7 @@
 #include "run/discover_servers.h"
 #include "source/postgres.h"
 
-enum { PROBE_MS = 5000, POSTGRES_PORT = 5432 };
+enum { PROBE_MS = 5000, CONTAINER_PROBE_MS = 10000, POSTGRES_PORT = 5432 };
 
 /* Where the servers of all distributions put their sockets. */
 static const char *const SOCKET_DIRS[] = {"/run/postgresql", "/var/run/postgresql", "/tmp"};
@@ -48,6 +48,21 @@ static void try_users(struct discovered_server *s)
     if (s->access != DISCOVERED_READY)
         s->why = mem_strdup(first.message);
     free(own);
+}
+
+/* One in a container that runs, with the user and database that its own environment names. One that stopped meanwhile
+ * is left as it was found. */
+static void try_container(struct discovered_server *s)
+{
+    struct postgres_options options = {
+        .container = s->container, .user = s->user, .database = s->database, .timeout_ms = CONTAINER_PROBE_MS};
+    struct postgres_databases databases = {0};
+    struct err err = {0};
+    if (postgres_list_databases(&databases, &options, &err) < 0 && err.code != ERR_NOT_FOUND) {
+        s->access = err.code == ERR_PERMISSION ? DISCOVERED_NEEDS_SECRET : DISCOVERED_UNCLEAR;
+        s->why = mem_strdup(err.message);
+    }
+    postgres_databases_release(&databases);
 }
 
 /* A directory that another name led to already ("/var/run" is "/run"). */
@@ -89,6 +104,9 @@ void discover_postgres(struct discovery *d, const uint16_t *listening, size_t li
                        const uint16_t *published, size_t published_count)
 {
     bool any = false, listens = false;
+    for (size_t i = 0; i < d->postgres.count; i++)
+        if (d->postgres.items[i].container != NULL && d->postgres.items[i].access == DISCOVERED_READY)
+            try_container(&d->postgres.items[i]);
     for (size_t i = 0; i < sizeof SOCKET_DIRS / sizeof *SOCKET_DIRS; i++)
         any = search_dir(d, SOCKET_DIRS[i]) || any;
     for (size_t i = 0; i < listening_count; i++)

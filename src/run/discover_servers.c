@@ -1,6 +1,7 @@
 /*
  * PostgreSQL and Redis on this machine itself: by their sockets, by the ports that somebody listens on, and by what
- * Redis writes into its process title. Each is tried once, so that a plan gets only what works.
+ * Redis writes into its process title. Each is tried once, and so are those in containers, so that a plan gets only
+ * what works.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -13,7 +14,8 @@
 #include "run/processes.h"
 #include "source/redis.h"
 
-enum { PORTS_MAX = 1024, PROBE_MS = 3000, REDIS_PORT = 6379 };
+/* A program has to be started in a container to ask there: that takes a while on a busy machine. */
+enum { PORTS_MAX = 1024, PROBE_MS = 3000, CONTAINER_PROBE_MS = 10000, REDIS_PORT = 6379 };
 
 static bool has_port(const uint16_t *ports, size_t count, uint16_t port)
 {
@@ -86,6 +88,21 @@ static bool look_for_redis(void *ctx, const struct process_seen *p)
     return true;
 }
 
+static enum discovered_access access_of(enum redis_state state)
+{
+    return state == REDIS_DENIED                         ? DISCOVERED_NEEDS_SECRET
+           : state == REDIS_UP || state == REDIS_LOADING ? DISCOVERED_READY
+                                                         : DISCOVERED_UNCLEAR;
+}
+
+static void judge_redis(struct discovered_server *s, const struct redis_probe *probe)
+{
+    s->access = access_of(probe->state);
+    if (s->access != DISCOVERED_READY)
+        s->why = mem_strdup(s->access == DISCOVERED_NEEDS_SECRET && probe->wants_password ? "it wants a password"
+                                                                                          : probe->why.message);
+}
+
 static void try_redis(struct discovery *d, const char *url)
 {
     struct redis_options options = {.url = url, .timeout_ms = PROBE_MS};
@@ -95,11 +112,23 @@ static void try_redis(struct discovery *d, const char *url)
         return; /* it is something else */
     struct discovered_server *s = discovered_server_add(&d->redis);
     s->url = mem_strdup(url);
-    s->access = probe.state == REDIS_DENIED                               ? DISCOVERED_NEEDS_SECRET
-                : probe.state == REDIS_UP || probe.state == REDIS_LOADING ? DISCOVERED_READY
-                                                                          : DISCOVERED_UNCLEAR;
-    if (s->access != DISCOVERED_READY)
-        s->why = mem_strdup(s->access == DISCOVERED_NEEDS_SECRET ? "it wants a password" : probe.why.message);
+    judge_redis(s, &probe);
+}
+
+/* Those in containers that run: whether one wants a password stands in its command line or its configuration, which
+ * only the server itself knows how to read. One that stopped meanwhile is left as it was found. */
+static void try_containers(struct discovered_servers *redis)
+{
+    for (size_t i = 0; i < redis->count; i++) {
+        struct discovered_server *s = &redis->items[i];
+        if (s->container == NULL || s->access != DISCOVERED_READY)
+            continue;
+        struct redis_options options = {.container = s->container, .timeout_ms = CONTAINER_PROBE_MS};
+        struct redis_probe probe;
+        redis_probe(&options, &probe);
+        if (probe.state != REDIS_DOWN)
+            judge_redis(s, &probe);
+    }
 }
 
 static void discover_redis(struct discovery *d, const uint16_t *listening, size_t listening_count,
@@ -122,6 +151,7 @@ void discover_servers(struct discovery *d, const uint16_t *ports, size_t port_co
 {
     uint16_t listening[PORTS_MAX];
     size_t count = processes_ports(listening, PORTS_MAX);
+    try_containers(&d->redis);
     discover_redis(d, listening, count, ports, port_count);
     discover_postgres(d, listening, count, ports, port_count);
 }

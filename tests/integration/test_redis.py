@@ -394,6 +394,21 @@ def test_in_a_container_its_own_password_is_used(box):
     equal(len(snapshots(box)), 1, "snapshots")
 
 
+def test_in_a_container_setup_asks_whether_it_lets_us_in(box):
+    """Where its password stands (here: set while it runs) only the server knows."""
+    contained(box, "redis-locked").call("CONFIG", "SET", "requirepass", SECRET)
+    contained(box, "redis-open")
+    result = box.run([clawtest.clawback_binary(), "setup", "--yes", "--dry-run", "--home", box.mkdir("agent"), "--destination",
+                      box.path("drive")])
+    lines = result.out.splitlines()
+    check("      - {container: redis-open}" in lines, "the open one is missing", result)
+    at = [i for i, line in enumerate(lines) if "{container: redis-locked" in line]
+    check(len(at) == 1 and lines[at[0]].startswith("  #") and "password: {file: " in lines[at[0]], "the locked one is not commented out",
+          result)
+    check("it wants a password" in lines[at[0] - 1] and "container redis-locked: it wants a password" in result.err, "it does not say why",
+          result)
+
+
 def test_in_a_container_what_hangs_is_ended_there(box):
     server = contained(box, "redis-four")
     server.client().pipeline([("SET", "key %d" % i, "x" * 1000) for i in range(300)])

@@ -222,6 +222,29 @@ def test_containers_even_when_they_do_not_run(box):
     check("very-secret" not in text + done.out + done.err, "a password was taken along", text)
 
 
+def test_a_container_that_does_not_let_us_in_is_commented_out(box):
+    sample_home(box)
+    found = json.dumps([dict(INSPECT[0], Id="a", State={"Running": True})])
+    stand_in(box, "psql", """case "$*" in
+*--version*) echo "psql (PostgreSQL) 15.4";;
+*) echo 'psql: error: FATAL:  password authentication failed for user "erp_user"' >&2; exit 2;; esac
+""")
+    # What is to be done in the container is done here.
+    env = stand_in(box, "docker", """case "$1" in
+ps) echo a;;
+exec) shift; while :; do case "$1" in -e) case "$2" in *=*) export "$2";; esac; shift 2;; -u) shift 2;; -*) shift;; *) break;; esac; done; shift; exec setsid --wait "$@";;
+*) cat <<'END'
+%s
+END
+;; esac
+""" % found)
+    done = claw(box, "setup", "--yes", "--destination", box.path("usb"), env=env)
+    lines = text_of(config_of(box)).splitlines()
+    at = [i for i, line in enumerate(lines) if "{container: ai-erp-postgres" in line]
+    check(len(at) == 1 and lines[at[0]].startswith("  #") and "password: {file: " in lines[at[0]], "it is not commented out", lines, done)
+    check("password authentication failed" in lines[at[0] - 1], "it does not say why", lines)
+
+
 @needs("redis-server")
 def test_servers_of_this_machine(box):
     sample_home(box)
