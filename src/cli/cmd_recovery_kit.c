@@ -40,7 +40,7 @@ static const struct option OPTIONS[] = {
     {.name = "with-passphrase",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct kit_args, with_passphrase),
-     .help = "put the passphrase itself on the page: keep it like cash"},
+     .help = "put the passphrase itself on the page, and those that destinations have of their own: keep it like cash"},
     {.name = "config",
      .short_name = 'c',
      .kind = OPTION_STRING,
@@ -106,19 +106,19 @@ static void report(struct cli *cli, const struct kit *kit, const struct strlist 
         for (size_t i = 0; i < files->count; i++)
             json_array_append_new(list, cli_json_string(files->items[i], strlen(files->items[i])));
         cli_json(cli, json_pack("{s:s, s:o, s:b, s:b}", "message_type", "recovery_kit", "files", list,
-                                "with_passphrase", kit->passphrase != NULL, "from_repository", kit->from_repository));
+                                "with_passphrase", kit->with_passphrase, "from_repository", kit->from_repository));
         return;
     }
     for (size_t i = 0; i < files->count; i++)
         cli_print(cli, "wrote %s", files->items[i]);
     cli_print(cli, "%s",
-              kit->passphrase != NULL ? "Print it, keep it like cash, and delete the file: it opens all backups."
-                                      : "Print it, write the passphrase onto it, and keep it away from this machine.");
+              kit->with_passphrase ? "Print it, keep it like cash, and delete the file: it opens all backups."
+                                   : "Print it, write the passphrase onto it, and keep it away from this machine.");
 }
 
 static void warn(struct cli *cli, const struct kit *kit)
 {
-    if (kit->passphrase != NULL)
+    if (kit->with_passphrase)
         cli_warn(cli, "the page holds the passphrase: whoever has it and one of the drives can read everything");
     for (size_t i = 0; i < kit->destination_count; i++)
         if (kit->destinations[i].note != NULL)

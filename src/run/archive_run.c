@@ -76,7 +76,8 @@ static int choose_encryption(struct tier_run *t, struct making *m, struct openpg
         *out = (struct openpgp_options){.kind = OPENPGP_RECIPIENTS, .recipients = &a->recipients};
         return 0;
     }
-    if (destination_passphrase(t->run->options->plan, m->of[0]->destination, &m->passphrase, err) != 0)
+    const struct plan *p = t->run->options->plan;
+    if (destination_passphrase(p, destination_of_archive_key(p, t->tier), &m->passphrase, err) != 0)
         return -1;
     *out = (struct openpgp_options){.kind = OPENPGP_SYMMETRIC, .passphrase = m->passphrase};
     return 0;

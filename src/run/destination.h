@@ -67,6 +67,9 @@ char *destination_archive_dir(const struct plan *p, const struct plan_destinatio
 
 /* Its passphrase, or the plan's. The caller wipes and frees it. */
 int destination_passphrase(const struct plan *p, const struct plan_destination *d, char **out, struct err *err);
+/* A tier's archive is one file that goes to all its destinations: the one whose passphrase opens it is the first that
+ * the tier names, whether it is there or not, so that each drive's archives can be opened with one that is known. */
+const struct plan_destination *destination_of_archive_key(const struct plan *p, const struct plan_tier *t);
 /* Opens its repository (no index, no lock), over a store that keeps to its limit and its reserve. cache_dir NULL: none.
  * `create`: makes it when there is none, else that is ERR_NO_REPOSITORY. ERR_WRONG_PASSPHRASE … name the destination.
  */

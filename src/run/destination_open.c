@@ -21,6 +21,11 @@ int destination_passphrase(const struct plan *p, const struct plan_destination *
     return 0;
 }
 
+const struct plan_destination *destination_of_archive_key(const struct plan *p, const struct plan_tier *t)
+{
+    return plan_destination_find(p, t->to.items[0]);
+}
+
 static enum repo_compression compression(const char *name)
 {
     static const char *const NAMES[] = {[REPO_COMPRESSION_AUTO] = "auto",

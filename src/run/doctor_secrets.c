@@ -146,7 +146,7 @@ static void try_tier(struct doctor *d, const struct plan_tier *t)
     if (t->archive.recipients.count > 0)
         options.kind = OPENPGP_RECIPIENTS;
     else
-        rc = secret_fetch(&d->plan->passphrase, &passphrase, &err);
+        rc = destination_passphrase(d->plan, destination_of_archive_key(d->plan, t), &passphrase, &err);
     options.passphrase = passphrase;
     if (rc == 0)
         rc = openpgp_check(&options, NULL, &err);

@@ -64,14 +64,22 @@ static enum kit_kind kind_of_path(const char *path)
     return KIT_FILES;
 }
 
-static void add_source(struct kit *k, enum kit_kind kind, const char *tier, const char *path)
+/* `place`: a destination that has it; NULL: none is known to. */
+static void add_source(struct kit *k, enum kit_kind kind, const char *tier, const char *path, const char *place)
 {
-    for (size_t i = 0; i < k->source_count; i++)
-        if (strcmp(k->sources[i].tier, tier) == 0 && strcmp(k->sources[i].path, path) == 0)
-            return;
+    size_t i = 0;
+    while (i < k->source_count && (strcmp(k->sources[i].tier, tier) != 0 || strcmp(k->sources[i].path, path) != 0))
+        i++;
+    if (i < k->source_count) {
+        if (place != NULL && !strlist_contains(&k->sources[i].places, place))
+            strlist_add(&k->sources[i].places, place);
+        return;
+    }
     k->sources = mem_array(k->sources, k->source_count + 1, sizeof *k->sources);
-    k->sources[k->source_count++] =
-        (struct kit_source){.kind = kind, .tier = mem_strdup(tier), .path = mem_strdup(path)};
+    k->sources[k->source_count] = (struct kit_source){.kind = kind, .tier = mem_strdup(tier), .path = mem_strdup(path)};
+    if (place != NULL)
+        strlist_add(&k->sources[k->source_count].places, place);
+    k->source_count++;
 }
 
 static const char *tier_of(const struct snapshot *s)
@@ -84,7 +92,7 @@ static const char *tier_of(const struct snapshot *s)
 }
 
 /* Of tiers that the plan still has: what others left there is not what would be restored. */
-static void take_snapshots(struct kit *k, struct repo *repo)
+static void take_snapshots(struct kit *k, struct repo *repo, const char *place)
 {
     struct snapshot_list list = {0};
     struct strlist broken = {0};
@@ -98,7 +106,7 @@ static void take_snapshots(struct kit *k, struct repo *repo)
             enum kit_kind kind = kind_of_path(s->paths.items[0]);
             bool sqlite =
                 kind == KIT_FILES && strlist_contains(&plan_tier_find(k->plan, tier)->sqlite, s->paths.items[0]);
-            add_source(k, sqlite ? KIT_SQLITE : kind, tier, s->paths.items[0]);
+            add_source(k, sqlite ? KIT_SQLITE : kind, tier, s->paths.items[0], place);
             k->from_repository = true;
         }
     strlist_release(&broken);
@@ -150,12 +158,12 @@ static void take_servers(struct kit *k, const struct plan_tier *t)
 {
     for (size_t i = 0; i < t->postgres_count; i++) {
         char *path = postgres_path(&t->postgres[i]);
-        add_source(k, KIT_POSTGRES, t->name, path);
+        add_source(k, KIT_POSTGRES, t->name, path, NULL);
         free(path);
     }
     for (size_t i = 0; i < t->redis_count; i++) {
         char *path = redis_path(&t->redis[i]);
-        add_source(k, KIT_REDIS, t->name, path);
+        add_source(k, KIT_REDIS, t->name, path, NULL);
         free(path);
     }
 }
@@ -168,16 +176,29 @@ static void take_plan(struct kit *k)
         if (t->disabled || t->format != PLAN_REPOSITORY)
             continue;
         if (t->files.count > 0)
-            add_source(k, KIT_FILES, t->name, t->files.items[0]);
+            add_source(k, KIT_FILES, t->name, t->files.items[0], NULL);
         for (size_t g = 0; g < t->git_count; g++) {
             char *path = mem_printf("/git%s", t->git[g].path);
-            add_source(k, KIT_GIT, t->name, path);
+            add_source(k, KIT_GIT, t->name, path, NULL);
             free(path);
         }
         take_servers(k, t);
         for (size_t s = 0; s < t->sqlite.count; s++)
-            add_source(k, KIT_SQLITE, t->name, t->sqlite.items[s]);
+            add_source(k, KIT_SQLITE, t->name, t->sqlite.items[s], NULL);
     }
+}
+
+/* Destinations that could not be asked are believed to hold what the plan sends there. */
+static void add_places_by_plan(struct kit *k)
+{
+    for (size_t i = 0; i < k->source_count; i++)
+        for (size_t n = 0; n < k->destination_count; n++) {
+            const struct kit_destination *d = &k->destinations[n];
+            struct kit_source *s = &k->sources[i];
+            if ((!d->asked || !k->from_repository) && !strlist_contains(&s->places, d->plan->name) &&
+                strlist_contains(&plan_tier_find(k->plan, s->tier)->to, d->plan->name))
+                strlist_add(&s->places, d->plan->name);
+        }
 }
 
 static int by_tier_and_kind(const void *a, const void *b)
@@ -209,13 +230,22 @@ static void look_into(struct kit *k, struct kit_destination *out)
     }
     char hex[ID_HEX_BYTES];
     out->repository = mem_strdup(id_to_hex(&repo->config.id, hex));
-    take_snapshots(k, repo);
+    out->asked = true;
+    take_snapshots(k, repo, out->plan->name);
     repo_free(repo);
+}
+
+static size_t passphrase_of(const struct kit *k, const struct plan_destination *d)
+{
+    size_t i = 0;
+    while (i + 1 < k->passphrase_count && !strlist_contains(&k->passphrases[i].opens, d->name))
+        i++;
+    return i;
 }
 
 static void add_destination(struct kit *k, const struct plan_destination *d, const char *state_dir)
 {
-    struct kit_destination out = {.plan = d, .own_passphrase = d->passphrase.kind != SECRET_NONE};
+    struct kit_destination out = {.plan = d, .passphrase = passphrase_of(k, d)};
     for (size_t i = 0; i < k->plan->tier_count; i++) {
         const struct plan_tier *t = &k->plan->tiers[i];
         if (!t->disabled && strlist_contains(&t->to, d->name))
@@ -242,15 +272,46 @@ static void add_destination(struct kit *k, const struct plan_destination *d, con
 
 /* --- all of it --- */
 
-static int take_passphrase(struct kit *k, bool with_passphrase, struct err *err)
+static struct kit_passphrase *add_passphrase(struct kit *k, const struct secret *s, const char *name)
 {
-    const struct secret *s = &k->plan->passphrase;
-    char text[512];
-    secret_describe(s, text, sizeof text);
-    k->passphrase_place = mem_strdup(s->kind == SECRET_NONE ? "each destination has its own" : text);
-    if (!with_passphrase)
-        return 0;
-    return secret_fetch(s, &k->passphrase, err) < 0 ? err_wrap(err, "the passphrase for the page") : 0;
+    char whereabouts[512];
+    secret_describe(s, whereabouts, sizeof whereabouts);
+    k->passphrases = mem_array(k->passphrases, k->passphrase_count + 1, sizeof *k->passphrases);
+    struct kit_passphrase *p = &k->passphrases[k->passphrase_count];
+    *p = (struct kit_passphrase){.whereabouts = mem_strdup(whereabouts)};
+    /* The first one's name is what somebody types who has only one. */
+    p->file = k->passphrase_count++ == 0 ? mem_strdup("passphrase.txt") : mem_printf("passphrase-%s.txt", name);
+    return p;
+}
+
+/* Everything that opens anything: the plan's, where a destination goes by it, and each that a destination has of its
+ * own. */
+static int take_passphrases(struct kit *k, bool with_text, struct err *err)
+{
+    const struct plan *p = k->plan;
+    struct strlist without = {0};
+    int rc = 0;
+    k->with_passphrase = with_text;
+    for (size_t i = 0; i < p->destination_count; i++)
+        if (p->destinations[i].passphrase.kind == SECRET_NONE)
+            strlist_add(&without, p->destinations[i].name);
+    if (without.count > 0 && p->passphrase.kind != SECRET_NONE) {
+        struct kit_passphrase *out = add_passphrase(k, &p->passphrase, NULL);
+        strlist_copy(&out->opens, &without);
+        if (with_text && secret_fetch(&p->passphrase, &out->text, err) < 0)
+            rc = err_wrap(err, "the passphrase for the page");
+    }
+    for (size_t i = 0; rc == 0 && i < p->destination_count; i++) {
+        const struct plan_destination *d = &p->destinations[i];
+        if (d->passphrase.kind == SECRET_NONE)
+            continue;
+        struct kit_passphrase *out = add_passphrase(k, &d->passphrase, d->name);
+        strlist_add(&out->opens, d->name);
+        if (with_text && secret_fetch(&d->passphrase, &out->text, err) < 0)
+            rc = err_wrap(err, "the passphrase of destination '%s' for the page", d->name);
+    }
+    strlist_release(&without);
+    return rc;
 }
 
 int recovery_kit_make(const struct plan *p, const char *state_dir, const char *version, bool with_passphrase,
@@ -264,12 +325,13 @@ int recovery_kit_make(const struct plan *p, const char *state_dir, const char *v
     os_time_format_human(&now, when);
     when[16] = '\0'; /* seconds mean nothing here */
     out->made = mem_strdup(when);
-    if (take_passphrase(out, with_passphrase, err) < 0)
+    if (take_passphrases(out, with_passphrase, err) < 0)
         return -1;
     for (size_t i = 0; i < p->destination_count; i++)
         add_destination(out, &p->destinations[i], state_dir);
     if (!out->from_repository)
         take_plan(out);
+    add_places_by_plan(out);
     if (out->source_count > 0)
         qsort(out->sources, out->source_count, sizeof *out->sources, by_tier_and_kind);
     return 0;
@@ -288,9 +350,15 @@ void recovery_kit_release(struct kit *k)
     for (size_t i = 0; i < k->source_count; i++) {
         free(k->sources[i].tier);
         free(k->sources[i].path);
+        strlist_release(&k->sources[i].places);
     }
-    mem_wipe_string(k->passphrase);
-    free(k->passphrase_place);
+    for (size_t i = 0; i < k->passphrase_count; i++) {
+        free(k->passphrases[i].file);
+        free(k->passphrases[i].whereabouts);
+        mem_wipe_string(k->passphrases[i].text);
+        strlist_release(&k->passphrases[i].opens);
+    }
+    free(k->passphrases);
     free(k->destinations);
     free(k->sources);
     free(k->host);

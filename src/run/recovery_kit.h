@@ -18,17 +18,26 @@ enum kit_kind { KIT_FILES, KIT_GIT, KIT_POSTGRES, KIT_REDIS, KIT_SQLITE, KIT_COM
 struct kit_source { /* one snapshot to restore: of a tier, by its first path */
     enum kit_kind kind;
     char *tier, *path;
+    struct strlist places; /* names of the destinations that hold it; those that cannot be asked: by the plan */
+};
+
+struct kit_passphrase {
+    char *file;           /* that the commands read it from: "passphrase.txt", "passphrase-NAME.txt" */
+    char *whereabouts;    /* on the machine: "file '…'" */
+    char *text;           /* NULL: not to be on the page */
+    struct strlist opens; /* names of destinations; of the plan's own, those without one of their own */
 };
 
 struct kit_destination {
     const struct plan_destination *plan;
-    char *path;       /* absolute; NULL: no path */
-    char *mount;      /* the command that mounts it; NULL: it lies on the machine's own disk, or is not mounted now */
-    char *repository; /* its ID, 64 hex digits; NULL: none, or not reachable */
-    char *archives;   /* directory of this host's archives; NULL: none go there */
-    char *note;       /* why something is not known; NULL */
-    bool own_passphrase;
+    char *path;        /* absolute; NULL: no path */
+    char *mount;       /* the command that mounts it; NULL: it lies on the machine's own disk, or is not mounted now */
+    char *repository;  /* its ID, 64 hex digits; NULL: none, or not reachable */
+    char *archives;    /* directory of this host's archives; NULL: none go there */
+    char *note;        /* why something is not known; NULL */
+    size_t passphrase; /* which of the kit's */
     bool has_repository, has_archives; /* by the plan */
+    bool asked;                        /* its repository could be opened */
 };
 
 struct kit {
@@ -39,13 +48,14 @@ struct kit {
     size_t destination_count;
     struct kit_source *sources; /* each once, by tier */
     size_t source_count;
-    bool from_repository; /* sources: what is stored; else what the plan would store */
-    char *passphrase_place;
-    char *passphrase; /* NULL: not to be on the page */
+    bool from_repository;               /* sources: what is stored; else what the plan would store */
+    struct kit_passphrase *passphrases; /* the plan's first, unless each destination has its own */
+    size_t passphrase_count;
+    bool with_passphrase;
 };
 
 /* Looks at the destinations and into their repositories, reading only. What cannot be reached is noted on the page.
- * -1: the passphrase was asked for and cannot be had. recovery_kit_release() (which wipes it) either way. */
+ * -1: the passphrases were asked for, and one cannot be had. recovery_kit_release() (which wipes them) either way. */
 int recovery_kit_make(const struct plan *p, const char *state_dir, const char *version, bool with_passphrase,
                       struct kit *out, struct err *err);
 void recovery_kit_release(struct kit *k);

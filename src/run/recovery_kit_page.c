@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/shell.h"
+#include "run/destination.h"
 #include "run/recovery_kit.h"
 
 struct page {
@@ -74,26 +75,71 @@ static void tools(const struct page *p)
          is_there(k, KIT_REDIS) ? " redis-server" : "");
 }
 
-static void passphrase(const struct page *p)
+static void one_passphrase(const struct page *p, const struct kit_passphrase *one)
 {
-    const struct kit *k = p->k;
-    line(p, KIT_HEADING, "The passphrase");
-    if (k->passphrase != NULL) {
-        p->fn(p->ctx, KIT_FIELD, "passphrase", k->passphrase);
-        line(p, KIT_WARNING, "Whoever holds this page and one of the drives can read everything. Keep it like cash.");
+    char *opens = strlist_join(&one->opens, ", ");
+    const char *only = p->k->passphrase_count > 1 ? opens : NULL;
+    if (one->text != NULL) {
+        if (only != NULL)
+            line(p, KIT_TEXT, "For what lies at %s:", only);
+        p->fn(p->ctx, KIT_FIELD, "passphrase", one->text);
     } else {
         line(
             p, KIT_TEXT,
-            "Without it nobody can read anything. On the machine it came from %s; a copy off the machine is to be kept "
-            "here, or written down where:",
-            k->passphrase_place);
+            "%s%s%sWithout it nobody can read anything%s. On the machine it came from %s; a copy off the machine is to "
+            "be "
+            "kept here, or written down where:",
+            only != NULL ? "For " : "", only != NULL ? only : "", only != NULL ? ": " : "",
+            only != NULL ? " there" : "", one->whereabouts);
         line(p, KIT_BLANK_LINE, "%s", "");
     }
-    line(p, KIT_TEXT, "Put it into a file, which the commands below read (one line, nothing else in it):");
-    line(p, KIT_COMMAND_LINE, "[ -s passphrase.txt ] || (umask 077; cat > passphrase.txt)   # type it, Enter, Ctrl-D");
+    free(opens);
+}
+
+static void passphrases(const struct page *p)
+{
+    const struct kit *k = p->k;
+    if (k->passphrase_count == 0)
+        return; /* archives alone, to keys or to be read by anybody */
+    line(p, KIT_HEADING, k->passphrase_count > 1 ? "The passphrases" : "The passphrase");
+    for (size_t i = 0; i < k->passphrase_count; i++)
+        one_passphrase(p, &k->passphrases[i]);
+    if (k->with_passphrase)
+        line(p, KIT_WARNING, "Whoever holds this page and one of the drives can read everything. Keep it like cash.");
+    line(p, KIT_TEXT, "Put %s into a file, which the commands below read (one line, nothing else in it):",
+         k->passphrase_count > 1 ? "each, or the one that you have," : "it");
+    for (size_t i = 0; i < k->passphrase_count; i++)
+        line(p, KIT_COMMAND_LINE, "[ -s %s ] || (umask 077; cat > %s)   # type it, Enter, Ctrl-D",
+             k->passphrases[i].file, k->passphrases[i].file);
+}
+
+/* The file that it is in. */
+static const char *passphrase_file(const struct kit *k, const struct kit_destination *d)
+{
+    return k->passphrase_count > 0 ? k->passphrases[d->passphrase].file : "passphrase.txt";
 }
 
 /* --- where everything is --- */
+
+/* "the tiers git, config, full (archives)": whoever has one drive alone must know what to look for on it. */
+static void tiers_there(const struct page *p, const struct kit_destination *d)
+{
+    struct strlist names = {0};
+    for (size_t i = 0; i < p->k->plan->tier_count; i++) {
+        const struct plan_tier *t = &p->k->plan->tiers[i];
+        if (t->disabled || !strlist_contains(&t->to, d->plan->name))
+            continue;
+        char *name = mem_printf("%s%s", t->name, t->format == PLAN_ARCHIVE ? " (archives)" : "");
+        strlist_add(&names, name);
+        free(name);
+    }
+    char *list = strlist_join(&names, ", "), *text = mem_printf("the tier%s %s", names.count == 1 ? "" : "s", list);
+    if (names.count > 0)
+        p->fn(p->ctx, KIT_FIELD, "", text);
+    free(text);
+    free(list);
+    strlist_release(&names);
+}
 
 static void places(const struct page *p)
 {
@@ -107,12 +153,11 @@ static void places(const struct page *p)
             buf_printf(&text, ", repository %.16s", d->repository);
         if (d->archives != NULL)
             buf_printf(&text, ", archives in %s", d->archives);
-        if (d->own_passphrase)
-            buf_append_str(&text, ", with a passphrase of its own");
         if (d->note != NULL)
             buf_printf(&text, " (%s)", d->note);
         p->fn(p->ctx, KIT_FIELD, d->plan->name, buf_cstr(&text));
         buf_release(&text);
+        tiers_there(p, d);
         if (d->mount != NULL)
             line(p, KIT_COMMAND_LINE, "%s   # the drive, as it was mounted", d->mount);
     }
@@ -122,33 +167,51 @@ static void places(const struct page *p)
 
 static void choose_repository(const struct page *p)
 {
-    bool first = true;
+    const char *file = NULL;
     line(p, KIT_HEADING, "See what is there");
     line(p, KIT_TEXT, "Choose one place; if the drive is mounted elsewhere now, its path is another one.");
     for (size_t i = 0; i < p->k->destination_count; i++) {
         const struct kit_destination *d = &p->k->destinations[i];
         if (!d->has_repository)
             continue;
+        const char *own = passphrase_file(p->k, d);
         char *location = shell_word(d->path != NULL ? d->path : d->plan->location);
-        if (first)
-            line(p, KIT_COMMAND_LINE, "export RESTIC_REPOSITORY=%s RESTIC_PASSWORD_FILE=passphrase.txt", location);
+        if (file == NULL)
+            line(p, KIT_COMMAND_LINE, "export RESTIC_REPOSITORY=%s RESTIC_PASSWORD_FILE=%s", location, own);
+        else if (strcmp(file, own) != 0)
+            line(p, KIT_TEXT, "or RESTIC_REPOSITORY=%s RESTIC_PASSWORD_FILE=%s (%s)", location, own, d->plan->name);
         else
             line(p, KIT_TEXT, "or RESTIC_REPOSITORY=%s (%s)", location, d->plan->name);
-        first = false;
+        file = file == NULL ? own : file;
         free(location);
     }
     line(p, KIT_COMMAND_LINE, "restic snapshots");
     line(
         p, KIT_TEXT,
         "'latest' below is the newest of its kind. If that one has the tag 'suspect', its dump had become much smaller "
-        "than before: type the ID of an older one instead.");
+        "than before: type the ID of an older one instead. What is not at every place says where it is.");
+}
+
+/* "   # only at usb": not every repository has it. NULL: every one. The caller frees it. */
+static char *where_only(const struct kit *k, const struct kit_source *s)
+{
+    size_t repositories = 0;
+    for (size_t i = 0; i < k->destination_count; i++)
+        repositories += k->destinations[i].has_repository;
+    if (s->places.count == 0 || s->places.count >= repositories)
+        return NULL;
+    char *names = strlist_join(&s->places, ", "), *out = mem_printf("   # only at %s", names);
+    free(names);
+    return out;
 }
 
 static void restore_command(const struct page *p, const struct kit_source *s)
 {
     char *host = shell_word(p->k->host), *tier = shell_word(s->tier), *path = shell_word(s->path);
-    line(p, KIT_COMMAND_LINE, "restic restore latest --host %s --tag tier=%s --path %s --target restored", host, tier,
-         path);
+    char *only = where_only(p->k, s);
+    line(p, KIT_COMMAND_LINE, "restic restore latest --host %s --tag tier=%s --path %s --target restored%s", host, tier,
+         path, only != NULL ? only : "");
+    free(only);
     free(host);
     free(tier);
     free(path);
@@ -307,39 +370,68 @@ static void redis_steps(const struct page *p)
          "no more, the file goes into the directory of any server of the version in server.json, or a newer one.");
 }
 
+/* The file that has the passphrase of the tier's archives, wherever they lie. */
+static const char *archive_passphrase_file(const struct kit *k, const struct plan_tier *t)
+{
+    const struct plan_destination *key = destination_of_archive_key(k->plan, t);
+    size_t i = 0;
+    while (i + 1 < k->destination_count && k->destinations[i].plan != key)
+        i++;
+    return passphrase_file(k, &k->destinations[i]);
+}
+
+static void open_archive(const struct page *p, const struct plan_tier *t, const char *file)
+{
+    const char *tar = t->archive.codec == PLAN_ZSTD   ? "tar x --zstd"
+                      : t->archive.codec == PLAN_GZIP ? "tar xz"
+                                                      : "tar x";
+    if (t->archive.unencrypted)
+        line(p, KIT_COMMAND_LINE, "mkdir -p restored; %s -C restored < %s", tar, file);
+    else if (t->archive.recipients.count > 0)
+        line(p, KIT_COMMAND_LINE, "mkdir -p restored; gpg --decrypt %s | %s -C restored", file, tar);
+    else
+        line(p, KIT_COMMAND_LINE,
+             "mkdir -p restored; gpg --batch --pinentry-mode loopback --passphrase-file %s --decrypt %s | %s -C "
+             "restored",
+             archive_passphrase_file(p->k, t), file, tar);
+    if (t->archive.recipients.count > 0)
+        line(p, KIT_TEXT, "This needs the private key of one of its recipients: the passphrase does not open it.");
+}
+
+/* At the first of its destinations; where the others have the same file. False: it has none. */
+static bool archive_of_tier(const struct page *p, const struct plan_tier *t, bool heading)
+{
+    const char *prefix = t->archive.prefix != NULL ? t->archive.prefix : t->name;
+    const char *ending = t->archive.codec == PLAN_ZSTD   ? ".tar.zst"
+                         : t->archive.codec == PLAN_GZIP ? ".tar.gz"
+                                                         : ".tar";
+    bool any = false;
+    for (size_t i = 0; i < p->k->destination_count; i++) {
+        const struct kit_destination *d = &p->k->destinations[i];
+        if (d->archives == NULL || !strlist_contains(&t->to, d->plan->name))
+            continue;
+        char *path = mem_printf("%s/%s_latest%s%s", d->archives, prefix, ending, t->archive.unencrypted ? "" : ".gpg");
+        char *file = shell_word(path);
+        if (heading && !any)
+            line(p, KIT_HEADING, "Archives: one file that holds everything of its tier");
+        if (!any)
+            open_archive(p, t, file);
+        else
+            line(p, KIT_TEXT, "or %s (%s)", file, d->plan->name);
+        any = true;
+        free(path);
+        free(file);
+    }
+    return any;
+}
+
 static void archive_steps(const struct page *p)
 {
     bool any = false;
     for (size_t i = 0; i < p->k->plan->tier_count; i++) {
         const struct plan_tier *t = &p->k->plan->tiers[i];
-        const struct kit_destination *d = NULL;
-        for (size_t k = 0; k < p->k->destination_count && d == NULL; k++)
-            if (p->k->destinations[k].archives != NULL && strlist_contains(&t->to, p->k->destinations[k].plan->name))
-                d = &p->k->destinations[k];
-        if (t->disabled || t->format != PLAN_ARCHIVE || d == NULL)
-            continue;
-        const char *prefix = t->archive.prefix != NULL ? t->archive.prefix : t->name;
-        const char *ending = t->archive.codec == PLAN_ZSTD   ? ".tar.zst"
-                             : t->archive.codec == PLAN_GZIP ? ".tar.gz"
-                                                             : ".tar";
-        const char *tar = t->archive.codec == PLAN_ZSTD   ? "tar x --zstd"
-                          : t->archive.codec == PLAN_GZIP ? "tar xz"
-                                                          : "tar x";
-        bool keys = t->archive.recipients.count > 0;
-        if (!any)
-            line(p, KIT_HEADING, "Archives: one file that holds everything of its tier");
-        any = true;
-        char *path = mem_printf("%s/%s_latest%s%s", d->archives, prefix, ending, t->archive.unencrypted ? "" : ".gpg");
-        char *file = shell_word(path);
-        if (t->archive.unencrypted)
-            line(p, KIT_COMMAND_LINE, "mkdir -p restored; %s -C restored < %s", tar, file);
-        else
-            line(p, KIT_COMMAND_LINE, "mkdir -p restored; gpg%s --decrypt %s | %s -C restored",
-                 keys ? "" : " --batch --pinentry-mode loopback --passphrase-file passphrase.txt", file, tar);
-        if (keys)
-            line(p, KIT_TEXT, "This needs the private key of one of its recipients: the passphrase does not open it.");
-        free(path);
-        free(file);
+        if (!t->disabled && t->format == PLAN_ARCHIVE)
+            any = archive_of_tier(p, t, !any) || any;
     }
     if (any)
         line(
@@ -365,7 +457,7 @@ void recovery_kit_page(const struct kit *k, kit_line_fn *fn, void *ctx)
          "it "
          "with the passphrase, away from the machine; print it again when the configuration changes.",
          k->made, k->version);
-    passphrase(&p);
+    passphrases(&p);
     places(&p);
     tools(&p);
     if (repositories) {

@@ -241,6 +241,47 @@ def test_the_passphrase_is_on_it_only_when_asked_for(box):
     check(PHRASE not in text_of(box.path("kit/recovery-kit-old-host.txt")), "the other form")
 
 
+@needs("restic")
+@needs("gpg")
+def test_from_a_drive_with_a_passphrase_of_its_own(box):
+    box.write(os.path.join(box.home, "own"), "another-one-of-twenty-letters\n", 0o600)
+    box.agent = os.path.join(box.home, ".openclaw")
+    box.run([SAMPLE, box.agent])
+    box.write(os.path.join(box.home, "passphrase"), PHRASE + "\n", 0o600)
+    box.write("claw.yaml", """host: old-host
+passphrase: {file: ~/passphrase}
+destinations: {nas: {path: "%s", passphrase: {file: ~/own}}, usb: {path: "%s"}}
+tiers:
+  config: {files: [~/.openclaw], to: [usb, nas]}
+  git: {git: [{path: ~/.openclaw/workspace}], to: [usb]}
+  full: {files: [~/.openclaw/cron], format: archive, to: [nas, usb]}
+""" % (box.path("the nas"), box.path("the drive")))
+    claw(box, "run", "--all")
+    # The archives of both have the passphrase of the first, also when that one is away.
+    os.rename(box.path("the nas"), box.path("away"))
+    box.write("the nas", "in the way")
+    shutil.rmtree(box.path("the drive/archives"))
+    claw(box, "run", "full", rc=None)
+    os.remove(box.path("the nas"))
+    os.rename(box.path("away"), box.path("the nas"))
+    text = claw(box, "recovery-kit", "-o", "-", "--with-passphrase").out
+    check(PHRASE in text and "another-one-of-twenty-letters" in text, "a passphrase is missing", text)
+    text = claw(box, "recovery-kit", "-o", "-").out
+    check("another-one-of-twenty-letters" not in text and "home/own" in text, "what is said of the own one", text)
+    box.write("stranger/passphrase-nas.txt", "another-one-of-twenty-letters\n", 0o600)
+    # Whoever has the NAS alone leaves out what is said not to be there; and the archive that lies on the drive.
+    only_nas = "\n".join(line for line in text.splitlines() if not line.endswith("# only at usb"))
+    only_nas = only_nas[:only_nas.index("\nGit repositories")]
+    where = carry_out(box, only_nas)
+    equal(text_of(where + "/restored" + box.agent + "/.env"), text_of(os.path.join(box.agent, ".env")), ".env")
+    shutil.rmtree(where + "/restored")
+    on_drive = box.path("the drive/archives/old-host/full_latest.tar.gz.gpg")
+    check("or '%s' (usb)" % on_drive in " ".join(text.split()), "where else it lies", text)
+    command = [c for c in commands_of(text) if "gpg --batch" in c][0]
+    box.run(["bash", "-e", "-o", "pipefail", "-c", re.sub("--decrypt '.*?'", "--decrypt '%s'" % on_drive, command)], cwd=where)
+    check(os.path.isdir(where + "/restored" + box.agent + "/cron"), "the archive on the drive")
+
+
 def test_both_forms_say_the_same(box):
     scene(box, FILES)
     text = claw(box, "recovery-kit", "-o", "-").out

@@ -145,7 +145,7 @@ static void test_kit__follows_what_is_stored(void **state)
     repo_free(repo);
     char *text = page_of(p, false, false);
     expect_in(text, hex);
-    expect_in(text, "--tag tier=git --path '/git/h/my work' --target restored\n");
+    expect_in(text, "--tag tier=git --path '/git/h/my work' --target restored   # only at usb\n");
     expect_in(text, "$ find restored/git -path '*/git-dir/HEAD'");
     expect_in(text, "has the tag 'suspect'");
     expect_in(text, "Where that container is no more");
@@ -168,6 +168,70 @@ static void test_kit__follows_what_is_stored(void **state)
     assert_null(strstr(second + 1, "--path '/git/h/my work'")); /* each once */
     free(text);
     free(sqlite);
+    plan_free(p);
+}
+
+static void test_kit__each_destination_says_what_opens_it_and_what_it_holds(void **state)
+{
+    (void)state;
+    static const char OWN[] = "another-one-of-twenty-letters";
+    scratch_write(base, "own", OWN, strlen(OWN));
+    struct plan *p = plan_of("host: h\npassphrase: {file: ~/passphrase}\ndestinations:\n  usb: {path: ~/usb}\n"
+                             "  nas: {path: ~/nas, passphrase: {file: ~/own}}\ntiers:\n"
+                             "  git: {git: [{path: ~/w}], to: [usb]}\n  config: {files: [~/data], to: [usb, nas]}\n"
+                             "  full: {files: [~/data], format: archive, to: [nas, usb]}\n"
+                             "  resting: {files: [~/data], enabled: false, to: [nas]}\n");
+    char *text = page_of(p, false, false), *nas = mem_printf("%s/nas", base), *expected;
+    char *filled = page_of(p, false, true); /* where no line breaks */
+    expect_in(filled, "For usb: Without it nobody can read anything there. On the machine it came from file '");
+    expect_in(filled, "For nas: Without it");
+    expect_in(filled, "/own';");
+    expect_in(text, "cat > passphrase-nas.txt)");
+    expect_in(text, "RESTIC_PASSWORD_FILE=passphrase.txt\n");
+    expected = mem_printf("or RESTIC_REPOSITORY=%s RESTIC_PASSWORD_FILE=passphrase-nas.txt (nas)", nas);
+    expect_in(filled, expected);
+    free(expected);
+    expect_in(filled, "the tiers git, config, full (archives)<");
+    expect_in(filled, "the tiers config, full (archives)<");
+    expect_in(text, "/w --target restored   # only at usb\n");
+    expect_in(text, "/data --target restored\n");
+    /* One file for both, with the passphrase of the first that its tier names. */
+    expect_in(text, "--passphrase-file passphrase-nas.txt --decrypt");
+    expected = mem_printf("or %s/archives/h/full_latest.tar.gz.gpg (nas)", nas);
+    expect_in(filled, expected);
+    free(expected);
+    free(filled);
+    assert_null(strstr(text, PASSPHRASE));
+    assert_null(strstr(text, OWN));
+    free(text);
+    text = page_of(p, true, false);
+    expect_in(text, PASSPHRASE);
+    expect_in(text, OWN);
+    free(text);
+    free(nas);
+    plan_free(p);
+}
+
+static void test_kit__follows_where_it_is_stored(void **state)
+{
+    (void)state;
+    struct plan *p = plan_of("host: my host\npassphrase: {file: ~/passphrase}\n"
+                             "destinations: {usb: {path: ~/usb}, nas: {path: ~/nas}, gone: {path: /nowhere, "
+                             "require_mount: true}}\n"
+                             "tiers:\n  config: {files: [~/data], to: [usb, nas, gone]}\n");
+    struct err err = {0};
+    for (size_t i = 0; i < 2; i++) {
+        struct repo *repo;
+        assert_int_equal(destination_open(p, &p->destinations[i], NULL, true, &repo, &err), 0);
+        save(repo, "my host", "tier=config", "/both");
+        if (i == 1)
+            save(repo, "my host", "tier=config", "/later");
+        repo_free(repo);
+    }
+    char *text = page_of(p, false, false);
+    expect_in(text, "--path /both --target restored\n");
+    expect_in(text, "--path /later --target restored   # only at nas, gone\n");
+    free(text);
     plan_free(p);
 }
 
@@ -217,6 +281,13 @@ static void test_kit__without_the_passphrase_asked_for_there_is_no_page(void **s
     assert_non_null(strstr(err.message, "passphrase"));
     recovery_kit_release(&kit);
     plan_free(p);
+    p = plan_of(
+        "passphrase: {file: ~/passphrase}\ndestinations: {usb: {path: ~/backups}, nas: {path: ~/nas, passphrase: "
+        "{file: ~/gone}}}\ntiers:\n  config: {files: [~/data], to: [usb, nas]}\n");
+    assert_int_equal(recovery_kit_make(p, state_dir, "v", true, &kit, &err), -1);
+    assert_non_null(strstr(err.message, "passphrase of destination 'nas'"));
+    recovery_kit_release(&kit);
+    plan_free(p);
 }
 
 int main(void)
@@ -225,6 +296,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_kit__before_the_first_backup_it_follows_the_plan),
         TEST(test_kit__follows_what_is_stored),
+        TEST(test_kit__each_destination_says_what_opens_it_and_what_it_holds),
+        TEST(test_kit__follows_where_it_is_stored),
         TEST(test_kit__html_is_escaped_and_stands_alone),
         TEST(test_kit__an_unencrypted_archive_needs_no_gpg),
         TEST(test_kit__without_the_passphrase_asked_for_there_is_no_page),
