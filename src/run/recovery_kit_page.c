@@ -238,25 +238,35 @@ static void files(const struct page *p, enum kit_kind kind, const char *heading)
 }
 
 /* Puts together whatever git repositories lie below restored/: also bare, shallow, in a merge, without a commit, and
- * submodules, whose core.worktree names a place that they had. GIT_DIR is set so that git does not mind whose they are;
- * HEAD is nowhere until all is fetched. */
+ * submodules, whose core.worktree names a place that they had; then the working trees that are linked to them, which
+ * are told where the repository is now. GIT_DIR is set so that git does not mind whose they are; HEAD is nowhere until
+ * all is fetched. */
 static const char *const GIT_STEPS[] = {
+    "fill() {  # a git directory, its tree, what was not committed, the stored git directory, our refs",
+    "  export GIT_DIR=\"$1\" GIT_WORK_TREE=\"$2\"; rm -f \"$1/index\"",
+    "  ! git rev-parse -q --verify HEAD >/dev/null || { git read-tree HEAD; git checkout-index -fa; }",
+    "  ! git rev-parse -q --verify \"${5}index\" >/dev/null || git read-tree \"${5}index\"",
+    "  [ ! -f \"$4/index\" ] || cp \"$4/index\" \"$1/\"",
+    "  [ ! -d \"$3/files\" ] || cp -a \"$3/files/.\" \"$2/\"",
+    "  [ ! -f \"$3/deleted\" ] || (cd \"$2\" && xargs -0 rm -f -- < \"$3/deleted\")",
+    "}",
     "find restored/git -path '*/git-dir/HEAD' | sort | while read -r h; do",
     "  d=$PWD/${h%/HEAD}; b=${d%/git-dir}; r=$PWD/recovered/${b#\"$PWD/restored/git/\"}; g=$r/.git",
     "  [ \"$(git config -f \"$d/config\" core.bare)\" != true ] || g=$r",
     "  mkdir -p \"$g/objects\" \"$g/refs\"; cp \"$d/config\" \"$g/\"; echo ref: refs/heads/none > \"$g/HEAD\"",
     "  [ ! -f \"$d/shallow\" ] || cp \"$d/shallow\" \"$g/\"",
     "  export GIT_DIR=\"$g\" GIT_WORK_TREE=\"$r\"",
-    "  [ ! -f \"$b/repository.bundle\" ] || git -c core.logAllRefUpdates=false fetch -q \"$b/repository.bundle\" "
-    "'+refs/*:refs/*'",
+    "  u=$b/repository.bundle",
+    "  [ ! -f \"$u\" ] || git -c core.logAllRefUpdates=false fetch -q \"$u\" '+refs/*:refs/*'",
     "  cp -a \"$d/.\" \"$g/\"; git config --unset core.worktree || :",
-    "  [ \"$g\" != \"$r\" ] || continue",
-    "  rm -f \"$g/index\"; ! git rev-parse -q --verify HEAD >/dev/null || { git read-tree HEAD; git checkout-index "
-    "-fa; }",
-    "  ! git rev-parse -q --verify refs/clawback/index >/dev/null || git read-tree refs/clawback/index",
-    "  [ ! -f \"$d/index\" ] || cp \"$d/index\" \"$g/\"",
-    "  [ ! -d \"$b/worktree/files\" ] || cp -a \"$b/worktree/files/.\" \"$r/\"",
-    "  [ ! -f \"$b/worktree/deleted\" ] || (cd \"$r\" && xargs -0 rm -f -- < \"$b/worktree/deleted\")",
+    "  [ \"$g\" = \"$r\" ] || fill \"$g\" \"$r\" \"$b/worktree\" \"$d\" refs/clawback/",
+    "  for w in \"$g\"/worktrees/*; do",
+    "    [ -f \"$w/gitdir\" ] || continue; n=${w##*/}; t=$(cat \"$w/gitdir\"); t=${t%/.git}",
+    "    case $t in /*) t=$PWD/recovered$t;; *) t=$w/$t;; esac",
+    "    mkdir -p \"$t\"; echo \"gitdir: $w\" > \"$t/.git\"; echo \"$t/.git\" > \"$w/gitdir\"",
+    "    fill \"$w\" \"$t\" \"$b/worktrees/$n\" \"$d/worktrees/$n\" \"refs/clawback/worktrees/$n/\"",
+    "    chown -R --reference=\"$d\" \"$t\"",
+    "  done",
     "  chown -R --reference=\"$d\" \"$r\"",
     "done",
 };
@@ -271,8 +281,7 @@ static void git_steps(const struct page *p)
             restore_command(p, &p->k->sources[i]);
     line(p, KIT_TEXT,
          "Then this, once, puts all of them together below recovered/: branches, stashes, reflogs, settings and hooks; "
-         "and what was staged, changed, removed or new. (Of linked working trees, what was not committed is in "
-         "restored/git/…/worktrees.)");
+         "and what was staged, changed, removed or new, also in linked working trees.");
     for (size_t i = 0; i < sizeof GIT_STEPS / sizeof *GIT_STEPS; i++)
         line(p, KIT_COMMAND_LINE, "%s", GIT_STEPS[i]);
 }

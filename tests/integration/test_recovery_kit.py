@@ -126,7 +126,18 @@ def odd_repositories(box, top):
     git(box, work, "add", "staged.md")
     os.remove(work + "/file.md")
     box.write(work + "/sub/draft.md", "draft\n")
-    return [work, work + "/sub", top + "/bare.git", top + "/shallow", top + "/merging", top + "/unborn"]
+    for where, main, branch in (("linked", work, "feature"), ("of a bare one", top + "/bare.git", "other")):
+        git(box, main, "worktree", "add", "-q", "-B", branch, os.path.join(top, "trees", where))
+        where = os.path.join(top, "trees", where)
+        box.write(where + "/committed.md", "committed in a linked tree\n")
+        git(box, where, "add", ".")
+        git(box, where, "commit", "-qm", "in a linked tree")
+        box.write(where + "/staged.md", "staged\n")
+        git(box, where, "add", "staged.md")
+        box.write(where + "/new.md", "new\n")
+        box.write(where + "/committed.md", "changed\n")
+        os.remove(where + "/file.md")
+    return [work, work + "/sub", top + "/trees/linked", top + "/trees/of a bare one", top + "/bare.git", top + "/shallow", top + "/merging", top + "/unborn"]
 
 
 def state_of(box, where):
@@ -158,6 +169,8 @@ def test_repositories_of_every_kind_come_back_as_they_were(box):
                 equal(text_of(os.path.join(back, name)), text_of(os.path.join(path, name)), os.path.join(path, name))
     check(os.access(where + "/recovered" + paths[0] + "/.git/hooks/pre-commit", os.X_OK), "the hook")
     check(not os.path.exists(where + "/recovered" + paths[0] + "/file.md"), "what was removed is back")
+    trees = [line for line in git(box, where + "/recovered" + paths[0], "worktree", "list").out.splitlines() if "[feature]" in line]
+    check(len(trees) == 1 and where + "/recovered" + paths[2] in trees[0], "the linked tree is known elsewhere", trees)
 
 
 @needs("restic")
