@@ -88,8 +88,8 @@ static void judge_place_in_tier(struct doctor *d, const char *file, const struct
     }
     tier_files_release(&files);
     if (inside && t->format == PLAN_ARCHIVE && t->archive.unencrypted)
-        doctor_say(d, DOCTOR_RED, "exclude it from the tier, or encrypt the archive",
-                   "tier '%s' puts passphrase file '%s' into an unencrypted archive", t->name, file);
+        doctor_say(d, DOCTOR_GREEN, NULL, "tier '%s' leaves passphrase file '%s' out of its unencrypted archive",
+                   t->name, file);
     else if (inside)
         doctor_say(d, DOCTOR_YELLOW, "exclude it from the tier; keep a copy off this machine instead",
                    "tier '%s' takes passphrase file '%s' into the very backup that it opens", t->name, file);

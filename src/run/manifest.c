@@ -15,6 +15,7 @@
 #include "os/interrupt.h"
 #include "os/open.h"
 #include "plan/home.h"
+#include "run/plan_secrets.h"
 #include "run/sensitive.h"
 #include "run/tier_files.h"
 #include "source/files.h"
@@ -34,6 +35,7 @@ struct counter { /* the sink */
     struct manifest_progress *progress;
     struct buf dir; /* the path of the directory that is open */
     size_t sniffed;
+    struct plan_secrets plans;  /* the plan's own, which a run keeps out of open archives, whatever they are called */
     struct manifest_path *last; /* that the entry before belonged to */
     pthread_mutex_t mutex;
     struct left_out *left;
@@ -91,7 +93,7 @@ static bool others_reach(const char *path)
 
 static bool look_for_secret(struct counter *c, const struct node *node, const char *path)
 {
-    const char *what = sensitive_by_name(path);
+    const char *what = plan_secrets_has(&c->plans, path) ? PLAN_SECRET_WHAT : sensitive_by_name(path);
     if (what == NULL && c->options->look_into && c->sniffed < MANIFEST_SNIFFED_MAX &&
         node->size <= SENSITIVE_FILE_MAX_BYTES) {
         c->sniffed++;
@@ -360,6 +362,7 @@ static int take_files(const struct plan *p, const struct manifest_options *optio
     struct counter c = {.sink = {&COUNTER_OPS}, .m = out, .options = options, .progress = progress};
     pthread_mutex_init(&c.mutex, NULL);
     buf_init(&c.dir, SIZE_MAX / 2);
+    plan_secrets_find(&c.plans, p);
     int rc = tier_files_gather(p, out->tier, options->cache_dir, &files, err);
     if (rc == 0) {
         add_paths(out, &files.paths);
@@ -371,6 +374,7 @@ static int take_files(const struct plan *p, const struct manifest_options *optio
         free(c.left[i].path);
     free(c.left);
     buf_release(&c.dir);
+    plan_secrets_release(&c.plans);
     pthread_mutex_destroy(&c.mutex);
     tier_files_release(&files);
     return rc == 0 ? os_check_interrupt(err) : rc;

@@ -74,10 +74,13 @@ def test_secrets_do_not_count_where_the_archive_is_not_encrypted(box):
     path = box.path("claw.yaml")
     with open(path) as f:
         text = f.read()
-    open_one = "  open: {files: [~/.openclaw], format: archive, archive: {encrypt: false}, to: [usb]}\n"
+    open_one = "  open: {files: [~/.openclaw], format: archive, archive: {encrypt: false}, to: [usb]}\n" \
+               "  db: {redis: [{url: 'redis://127.0.0.1:1', password: {file: ~/.openclaw/notes.md}}], when: running, to: [usb]}\n"
+    plain = box.write(os.path.join(box.home, ".openclaw/notes.md"), "hardly to be guessed\n", 0o600)
     box.write("claw.yaml", text.replace("reserve:", "allow_unencrypted: true, reserve:", 1) + open_one)
     told = tiers_of(plan(box, "open", "--json"))["open"]
     check(told["secrets"] and not told["encrypted"], "no secrets", told)
+    equal([s["what"] for s in told["secrets"] if s["path"] == plain], ["passphrase, password or token of the plan"], "the plan's own")
     shown = plan(box, "open").out
     check("left out, since the archive is not encrypted" in shown, "the text", shown)
     box.run([clawback_binary(), "run", "open", "-c", path])

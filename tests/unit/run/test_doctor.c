@@ -376,7 +376,8 @@ static void test_doctor__a_passphrase_in_what_it_opens(void **state)
     EXPECT(doctor_passphrase, p, "!tier 't'");
     plan_free(p);
     p = plan_of(HEAD, "  t: {files: [~/data], to: [d], format: archive, archive: {encrypt: false}}\n");
-    EXPECT(doctor_passphrase, p, "red: tier 't' puts passphrase file");
+    EXPECT(doctor_passphrase, p, "green: tier 't' leaves passphrase file", "!red: ");
+    EXPECT(doctor_sensitive, p, "yellow: tier 't' leaves out 1 sensitive file,", "data/key");
     plan_free(p);
 }
 
