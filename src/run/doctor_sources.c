@@ -77,7 +77,7 @@ static void try_push(struct doctor *d, const char *path, const char *remote)
     git_push_result_release(&result);
 }
 
-static void one_repository(struct doctor *d, const char *path, const char *remote)
+static void one_repository(struct doctor *d, const char *path, const char *remote, bool may_lack_remote)
 {
     struct git_health h = {0};
     struct err err = {0};
@@ -87,8 +87,8 @@ static void one_repository(struct doctor *d, const char *path, const char *remot
         return;
     }
     if (h.conflicts > 0)
-        doctor_say(d, DOCTOR_YELLOW, "resolve them, so that the work is committed", "'%s' has %zu unresolved conflicts",
-                   path, h.conflicts);
+        doctor_say(d, DOCTOR_YELLOW, "resolve them, so that the work is committed",
+                   "'%s' has %zu unresolved conflict%s", path, h.conflicts, h.conflicts == 1 ? "" : "s");
     else if (h.in_progress != NULL)
         doctor_say(d, DOCTOR_YELLOW, "finish or abort it", "'%s' is in the middle of a %s", path, h.in_progress);
     else
@@ -98,7 +98,11 @@ static void one_repository(struct doctor *d, const char *path, const char *remot
                    : h.detached ? "on no branch"
                                 : "on branch ",
                    h.bare || h.empty || h.detached ? "" : h.branch);
-    if (remote != NULL && !strlist_contains(&h.remotes, remote))
+    bool lacks = remote != NULL && !strlist_contains(&h.remotes, remote);
+    if (lacks && may_lack_remote)
+        doctor_say(d, DOCTOR_GREEN, NULL, "'%s' has no remote '%s', and is not pushed: it was only found", path,
+                   remote);
+    else if (lacks)
         doctor_say(d, DOCTOR_YELLOW, "add it with git remote add, or take 'push' out of the configuration",
                    "'%s' has no remote '%s' to push to", path, remote);
     else if (remote != NULL && !d->options->offline && !h.empty)
@@ -120,7 +124,7 @@ void doctor_git(struct doctor *d)
         for (size_t k = 0; k < all.count; k++) {
             const struct tier_source *s = &all.items[k];
             if (s->repository != NULL)
-                one_repository(d, s->repository, t->git[s->index].push);
+                one_repository(d, s->repository, t->git[s->index].push, tier_source_may_lack_remote(&all, s));
             else
                 doctor_say(d, DOCTOR_RED, "correct the path", "%s", s->problem.message);
         }

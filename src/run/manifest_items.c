@@ -40,7 +40,7 @@ static void measure_repository(struct manifest_item *item, const char *path, boo
     free(dir);
 }
 
-static void add_repository(struct manifest *m, const char *path, const char *push)
+static void add_repository(struct manifest *m, const char *path, const char *push, bool may_lack_remote)
 {
     struct manifest_item *item = add(m, "git", path);
     struct git_health health = {0};
@@ -51,17 +51,17 @@ static void add_repository(struct manifest *m, const char *path, const char *pus
         bool known = push == NULL || strlist_contains(&health.remotes, push);
         size_t uncommitted = health.staged + health.modified + health.untracked;
         measure_repository(item, path, health.bare);
-        item->detail =
-            mem_printf("%s%s%s, %zu uncommitted file%s%s%s",
-                       health.bare    ? "bare"
-                       : health.empty ? "no commit yet"
-                                      : "on branch ",
-                       health.bare || health.empty ? ""
-                       : health.detached           ? "none"
-                                                   : health.branch,
-                       health.in_progress != NULL ? ", in the middle of a merge or the like" : "", uncommitted,
-                       uncommitted == 1 ? "" : "s", push != NULL ? ", pushed to " : "", push != NULL ? push : "");
-        if (!known) {
+        const char *pushed = push == NULL ? "" : known ? ", pushed to " : ", not pushed, since it has no remote ";
+        item->detail = mem_printf("%s%s%s, %zu uncommitted file%s%s%s",
+                                  health.bare    ? "bare"
+                                  : health.empty ? "no commit yet"
+                                                 : "on branch ",
+                                  health.bare || health.empty ? ""
+                                  : health.detached           ? "none"
+                                                              : health.branch,
+                                  health.in_progress != NULL ? ", in the middle of a merge or the like" : "",
+                                  uncommitted, uncommitted == 1 ? "" : "s", pushed, push != NULL ? push : "");
+        if (!known && !may_lack_remote) {
             char *text = mem_printf("there is no remote '%s' to push to", push);
             problem(item, text);
             free(text);
@@ -79,7 +79,7 @@ static void add_git(struct manifest *m, const struct plan_tier *t)
     for (size_t i = 0; i < all.count; i++) {
         const struct tier_source *s = &all.items[i];
         if (s->repository != NULL)
-            add_repository(m, s->repository, t->git[s->index].push);
+            add_repository(m, s->repository, t->git[s->index].push, tier_source_may_lack_remote(&all, s));
         else
             problem(add(m, "git", t->git[s->index].path), s->problem.message);
     }

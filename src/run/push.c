@@ -59,16 +59,6 @@ static void note_refs(const struct git_push_result *r, struct strlist *out)
         }
 }
 
-/* A repository that was only found below a named one need not have the remote. */
-static bool may_lack_remote(const struct tier_run *t, const struct tier_source *s)
-{
-    const char *named = t->tier->git[s->index].path;
-    char *real = realpath(named, NULL);
-    bool is_named = strcmp(named, s->repository) == 0 || (real != NULL && strcmp(real, s->repository) == 0);
-    free(real);
-    return !is_named;
-}
-
 static void push(struct tier_run *t, struct unit *u, const char *remote, uint64_t timeout_ms)
 {
     struct git_push_result result = {0};
@@ -77,7 +67,7 @@ static void push(struct tier_run *t, struct unit *u, const char *remote, uint64_
         .repository = u->source->repository, .remote = remote, .timeout_ms = timeout_ms};
     if (git_push(&options, &result, &err) == 0) {
         u->push = summary(&result);
-    } else if (err.code == ERR_NOT_FOUND && may_lack_remote(t, u->source)) {
+    } else if (err.code == ERR_NOT_FOUND && tier_source_may_lack_remote(&t->sources, u->source)) {
         u->push = mem_printf("it has no remote '%s'", remote);
     } else if (err.code == ERR_INTERRUPTED) {
         t->err = err;

@@ -225,6 +225,15 @@ const char *tier_source_remote(const struct tier_sources *all, const struct tier
     return g->push;
 }
 
+bool tier_source_may_lack_remote(const struct tier_sources *all, const struct tier_source *s)
+{
+    const char *named = all->tier->git[s->index].path;
+    char *real = realpath(named, NULL);
+    bool is_named = strcmp(named, s->repository) == 0 || (real != NULL && strcmp(real, s->repository) == 0);
+    free(real);
+    return !is_named;
+}
+
 bool tier_source_is_dump(const struct tier_source *s)
 {
     return s->kind != TIER_FILES && s->kind != TIER_GIT;

@@ -48,5 +48,8 @@ int tier_source_open(const struct tier_sources *all, const struct tier_source *s
 bool tier_source_is_absent(const struct tier_sources *all, const struct tier_source *s, const struct err *why);
 /* The remote that a git source is to be pushed to, and for how long; NULL: none. */
 const char *tier_source_remote(const struct tier_sources *all, const struct tier_source *s, uint64_t *timeout_ms_out);
+/* A repository that was only found below a named path need not have the remote: it is not pushed, and nothing is wrong.
+ */
+bool tier_source_may_lack_remote(const struct tier_sources *all, const struct tier_source *s);
 /* Is it one dump, whose size means something (and no tree of files, which may shrink as it likes)? */
 bool tier_source_is_dump(const struct tier_source *s);

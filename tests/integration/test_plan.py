@@ -105,6 +105,25 @@ def test_a_repository_that_is_found_twice_is_listed_once(box):
     equal(found.count("'%s' is healthy" % inner), 1, "lines of doctor")
 
 
+def test_a_repository_that_was_only_found_need_not_have_the_remote(box):
+    """As for a run: it is not pushed, and nothing is wrong."""
+    home = scene(box)
+    outer, inner = os.path.join(home, "workspace"), os.path.join(home, "workspace", "inner")
+    box.run(["git", "init", "-q", inner])
+    box.run(["git", "init", "-q", "--bare", box.path("remote.git")])
+    box.run(["git", "-C", outer, "remote", "add", "there", box.path("remote.git")])
+    path = box.path("claw.yaml")
+    with open(path) as f:
+        text = f.read()
+    box.write("claw.yaml", text.replace("{path: ~/.openclaw/workspace}", "{path: ~/.openclaw/workspace, push: there}"))
+    items = {i["name"]: i for i in tiers_of(plan(box, "git", "--json"))["git"]["sources"]}
+    check(not items[inner]["problem"] and "not pushed, since it has no remote there" in items[inner]["detail"], "what plan says", items)
+    check("pushed to there" in items[outer]["detail"], "the one that has it", items)
+    found = box.run([clawback_binary(), "doctor", "-c", path, "--json"], rc=(1, 3)).json_lines("check")
+    levels = [line["level"] for line in found if "has no remote" in line["found"]]
+    equal(levels, ["green"], "what doctor says\n%s" % found)
+
+
 def test_it_explains_what_is_left_out(box):
     home = scene(box)
     box.write(os.path.join(home, "workspace/node_modules/pkg/index.js"), b"x" * 12345)
