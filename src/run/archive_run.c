@@ -255,6 +255,8 @@ void archive_run(struct tier_run *t)
     struct unit_report report;
     if (t->run->options->dry_run) {
         tier_note(t, "an archive would be made of %zu source%s", t->unit_count, t->unit_count == 1 ? "" : "s");
+        for (size_t i = 0; i < t->unit_count && !tier_interrupted(t); i++)
+            unit_only_read(t, &t->units[i]);
         return;
     }
     unit_report_init(&report, t, NULL);

@@ -171,7 +171,8 @@ static void store_unit(struct tier_run *t, struct unit *u)
         if (u->done || u->absent || u->err.code != ERR_NONE || tier_interrupted(t))
             return;
         if (t->run->options->dry_run && !target->check.has_repository) {
-            tier_note(t, "a repository would be made at '%s'", target->destination->location);
+            if (u == t->units)
+                tier_note(t, "a repository would be made at '%s'", target->destination->location);
             continue;
         }
         atomic_store(&t->run->progress->destination, target->destination->name);
@@ -179,6 +180,9 @@ static void store_unit(struct tier_run *t, struct unit *u)
         if (u->done)
             check_size(t, u, target);
     }
+    bool unread = !u->done && !u->absent && u->err.code == ERR_NONE && run_targets_usable(t) > 0;
+    if (t->run->options->dry_run && unread && !tier_interrupted(t))
+        unit_only_read(t, u);
 }
 
 /* --- the other destinations --- */

@@ -138,6 +138,8 @@ void unit_check_size(struct tier_run *t, struct unit *u);
 /* Has a dump shrunk or gone, if only with a word? Then nothing is removed. */
 bool tier_has_suspects(const struct tier_run *t);
 
+/* dry_run.c: reads it to its end and keeps nothing: for a dry run where no repository is. */
+void unit_only_read(struct tier_run *t, struct unit *u);
 /* repository_run.c: reads every unit once, brings it to all targets, confirms it there. */
 void repository_run(struct tier_run *t);
 /* archive_run.c: one archive of all units, on all targets. */

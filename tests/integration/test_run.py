@@ -86,12 +86,34 @@ def test_a_dry_run_changes_nothing(box):
     plan = Plan(box, CONFIG)
     plan.run("--dry-run")
     check(not os.path.exists(box.path("usb")), "the destination was made")
+    done = plan.run("config", "--dry-run", "--json").json_lines("tier")
+    check(done[0]["bytes_processed"] > 9000, "nothing was read before the first run", done)
     plan.run()
     before = fingerprint(box.path("usb")), fingerprint(box.path("home", ".local"))
     box.write(os.path.join(plan.agent, "new"), "new")
     done = plan.run("config", "--dry-run", "--json").json_lines("tier")
     check(done[0]["bytes_processed"] > 9000, "nothing was read", done)
     equal((fingerprint(box.path("usb")), fingerprint(box.path("home", ".local"))), before, "what is there")
+
+
+def test_a_dry_run_finds_what_would_fail(box):
+    """Before the first run, too, when there is no repository and no archive."""
+    plan = Plan(box, """
+  breaks: {command: {name: x, command: "echo begun; exit 7"}, to: usb}
+  archive: {command: {name: y, command: "echo begun; exit 7"}, format: archive, to: usb}
+  fine: {command: [{name: a, command: "echo 123456789"}, {name: b, command: "true && echo 123456789"}], to: usb}
+  fine-archive: {command: {name: y, command: "echo 123456789"}, format: archive, to: usb}
+  server: {redis: [{url: "redis://127.0.0.1:1"}], to: usb}
+  resting: {redis: [{url: "redis://127.0.0.1:1"}], when: running, to: usb}
+""")
+    for tier in ("breaks", "archive", "server"):
+        said = plan.run("--dry-run", tier, "--json", rc=1).json_lines("tier")
+        equal([t["status"] for t in said], ["failed"], "status of " + tier)
+    for tier, read in (("fine", 20), ("fine-archive", 10), ("resting", 0)):
+        said = plan.run("--dry-run", tier, "--json").json_lines("tier")
+        equal(said[0]["bytes_processed"], read, "bytes read of " + tier)
+    check(not os.path.exists(box.path("usb")), "the destination was made")
+    equal([plan.records(t) for t in ("breaks", "fine")], [[], []], "records")
 
 
 @needs("git")
