@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import oddtree  # noqa: E402
 import treecmp  # noqa: E402
-from clawtest import check, equal, files_below, main, needs, needs_root, no_differences, wait_until  # noqa: E402
+from clawtest import check, equal, files_below, fingerprint, main, needs, needs_root, no_differences, wait_until  # noqa: E402
 from plan_box import PHRASE, Plan  # noqa: E402
 
 MIB = 1 << 20
@@ -237,8 +237,11 @@ def slow(box):
 
 
 def test_gpg_killed_in_the_middle(box):
-    box.write("home/.openclaw/big", noise(24 * MIB))
     plan = Plan(box, tier("~/.openclaw"), slow(box))
+    plan.run("full")
+    older = archives(box.path("usb"))
+    before = fingerprint(box.path("usb"))
+    box.write("home/.openclaw/big", noise(24 * MIB))
     child = plan.start("full")
     wait_until(lambda: any(os.path.getsize(p) > MIB for p in leftovers(box.path("usb"))), "the archive to grow")
     for pid in wait_until(lambda: find_gpg(child), "gpg"):
@@ -246,7 +249,49 @@ def test_gpg_killed_in_the_middle(box):
     out, err = child.communicate(timeout=60)
     equal(child.returncode, 1, "exit status")
     check(b"gpg" in out + err and b"killed by signal 9" in out + err, "the message", out, err)
-    equal(archives(box.path("usb")) + leftovers(box.path("usb")), [], "files that are left")
+    equal(archives(box.path("usb")) + leftovers(box.path("usb")), older, "files that are left")
+    equal(fingerprint(box.path("usb")), before, "the older archive, and what leads to it")
+    equal(plan.records("full")[-1]["status"], "failed", "the record")
+    extract(box, older[0])
+
+
+def test_a_gpg_agent_that_is_gone_makes_no_difference(box):
+    """Nothing is asked of it, with a passphrase or to a key: killed before and in the middle, the archive is whole."""
+    keys = box.mkdir("keys")
+    os.chmod(keys, 0o700)
+    gpg = ["gpg", "--homedir", keys, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+
+    def kill_agent():
+        ask = ["gpg-connect-agent", "--homedir", keys, "GETINFO pid", "/bye"]
+        pid = int(box.run(ask).out.split()[1])
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not os.path.exists("/proc/%d" % pid) or "Z" in open("/proc/%d/stat" % pid).read().split()[2], "its end")
+        check(os.path.exists(os.path.join(keys, "S.gpg-agent")), "its socket is gone, too")
+
+    try:
+        box.run(gpg + ["--quick-generate-key", "owner@example.org", "future-default", "default", "never"])
+        box.write("home/.openclaw/big", noise(12 * MIB))
+        plan = Plan(box, tier("~/.openclaw") + tier("~/.openclaw", "recipients: [owner@example.org]").replace("full:", "keys:"), slow(box))
+        for name in ("full", "keys"):
+            def mine():
+                return [p for p in archives(box.path("usb")) if os.path.basename(p).startswith(name)]
+            kill_agent()
+            plan.run(name, env={"GNUPGHOME": keys})
+            older = {p: open(p, "rb").read() for p in mine()}
+            child = plan.start(name, env={"GNUPGHOME": keys})
+            wait_until(lambda: any(os.path.getsize(p) > MIB for p in leftovers(box.path("usb"))), "the archive to grow")
+            kill_agent()
+            out, err = child.communicate(timeout=60)
+            equal((child.returncode, len(mine())), (0, 2), "exit status and archives\n%s%s" % (out, err))
+            for path, content in older.items():
+                check(open(path, "rb").read() == content, "the older archive was touched")
+            for path in mine():
+                if name == "full":
+                    decrypt(box, path)
+                else:
+                    box.run(gpg + ["--output", "/dev/null", "--decrypt", path])
+    finally:
+        box.run(["gpgconf", "--homedir", keys, "--kill", "all"], rc=None)
 
 
 def test_killed_itself_the_next_run_cleans_up(box):
