@@ -111,6 +111,7 @@ static enum err_code code_of_errno(int errnum)
         return ERR_TIMEOUT;
     case ENAMETOOLONG:
     case ELOOP:
+    case EISDIR:
         return ERR_FAILED; /* a mistake in a name; no disk is to blame */
     default:
         return ERR_IO;

@@ -40,7 +40,7 @@ struct process {
     int pid_fd; /* readable once the child has ended; -1 where the kernel has no such thing */
     int out_fd, err_fd;
     int status; /* wait status, once reaped */
-    uint64_t deadline_ns, grace_ms;
+    uint64_t deadline_ns, grace_ms, timeout_ms;
     struct err stopped; /* why we stopped it; ERR_NONE: we did not */
     struct buf words;   /* the end of its standard error */
 };
@@ -246,6 +246,7 @@ static struct process *new_process(const struct process_options *o)
     p->name = mem_strdup(o->argv[0]);
     p->pid_fd = p->out_fd = p->err_fd = -1;
     p->own_group = !o->share_terminal || o->no_terminal;
+    p->timeout_ms = o->timeout_ms;
     p->deadline_ns = o->timeout_ms == 0 ? UINT64_MAX : os_monotonic_ns() + o->timeout_ms * UINT64_C(1000000);
     p->grace_ms = o->grace_ms == 0 ? DEFAULT_GRACE_MS : o->grace_ms;
     buf_init(&p->words, (size_t)2 * PROCESS_STDERR_BYTES);
@@ -388,7 +389,8 @@ static int check_time(struct process *p, struct err *err)
         return stop_because(p, &why, err);
     if (os_monotonic_ns() < p->deadline_ns)
         return 0;
-    err_set(&why, ERR_TIMEOUT, "command '%s' took too long and was stopped", p->name);
+    err_set(&why, ERR_TIMEOUT, "command '%s' took too long (more than %g s) and was stopped", p->name,
+            (double)p->timeout_ms / 1000);
     return stop_because(p, &why, err);
 }
 

@@ -320,7 +320,11 @@ static void check_schedule(struct config_reader *r, const struct yaml_node *n)
 
 static void check_archive(struct config_reader *r, const struct yaml_node *n, const struct plan_tier *t)
 {
-    if (config_has(n, "archive") && t->format != PLAN_ARCHIVE)
+    /* Of a format that is none, that was said; it may have been meant to be this one. */
+    const struct yaml_node *format = yaml_get(n, "format");
+    bool other = format == NULL || yaml_is_null(format) ||
+                 (format->kind == YAML_SCALAR && strcmp(format->text, "repository") == 0);
+    if (config_has(n, "archive") && t->format != PLAN_ARCHIVE && other)
         config_mistake(r, config_key_of(n, "archive"), "'archive' says nothing without 'format: archive'");
     if (t->archive.unencrypted && t->archive.recipients.count > 0)
         config_mistake(r, config_place(n, "archive"),

@@ -155,7 +155,8 @@ static int load_named(const char *name, struct zone *z, struct err *err)
     char *path = path_of(name);
     struct err why = {0};
     int rc = load_file(path, z, &why);
-    if (rc < 0 && (why.code == ERR_NOT_FOUND || why.code == ERR_IO))
+    if (rc < 0 &&
+        (why.code == ERR_NOT_FOUND || why.code == ERR_IO || why.code == ERR_FAILED)) /* the last: a directory */
         err_set(err, ERR_USAGE, "time zone '%s' is not known: there is no file '%s' (package tzdata)", name, path);
     else if (rc < 0)
         err_set(err, ERR_USAGE, "time zone '%s' cannot be used: %s", name, why.message);

@@ -175,15 +175,13 @@ void doctor_gpg(struct doctor *d)
 
 /* --- sensitive files --- */
 
-static char *some_paths(const struct manifest *m, bool exposed)
+static char *some_paths(const struct strlist *paths)
 {
     struct strlist shown = {0};
     size_t more = 0;
-    for (size_t i = 0; i < m->secret_count; i++)
-        if (exposed && !m->secrets[i].exposed)
-            continue;
-        else if (shown.count < SHOWN_SECRETS)
-            strlist_add(&shown, m->secrets[i].path);
+    for (size_t i = 0; i < paths->count; i++)
+        if (shown.count < SHOWN_SECRETS)
+            strlist_add(&shown, paths->items[i]);
         else
             more++;
     char *list = strlist_join(&shown, ", ");
@@ -198,10 +196,10 @@ static char *some_paths(const struct manifest *m, bool exposed)
 
 static void tell_secrets(struct doctor *d, const struct plan_tier *t, const struct manifest *m)
 {
-    size_t exposed = 0;
+    struct strlist paths = {0};
     for (size_t i = 0; i < m->secret_count; i++)
-        exposed += m->secrets[i].exposed;
-    char *all = some_paths(m, false), *open = some_paths(m, true);
+        strlist_add(&paths, m->secrets[i].path);
+    char *all = some_paths(&paths);
     if (m->secret_count == 0)
         doctor_say(d, DOCTOR_GREEN, NULL, "tier '%s' holds no files that look sensitive", t->name);
     else if (manifest_leaves_secrets_out(m))
@@ -211,15 +209,30 @@ static void tell_secrets(struct doctor *d, const struct plan_tier *t, const stru
     else
         doctor_say(d, DOCTOR_GREEN, NULL, "tier '%s' holds %zu sensitive file%s, and is encrypted: %s", t->name,
                    m->secret_count, m->secret_count == 1 ? "" : "s", all);
-    if (exposed > 0)
-        doctor_say(d, DOCTOR_YELLOW, "chmod go-rwx them", "%zu sensitive file%s can be read by other users: %s",
-                   exposed, exposed == 1 ? "" : "s", open);
     free(all);
-    free(open);
+    strlist_release(&paths);
+}
+
+static void add_exposed(struct strlist *exposed, const struct manifest *m)
+{
+    for (size_t i = 0; i < m->secret_count; i++)
+        if (m->secrets[i].exposed && !strlist_contains(exposed, m->secrets[i].path))
+            strlist_add(exposed, m->secrets[i].path);
+}
+
+/* Of all tiers at once: a file lies where it lies, however many of them hold it. */
+static void tell_exposed(struct doctor *d, const struct strlist *exposed)
+{
+    char *list = some_paths(exposed);
+    if (exposed->count > 0)
+        doctor_say(d, DOCTOR_YELLOW, "chmod go-rwx them", "%zu sensitive file%s can be read by other users: %s",
+                   exposed->count, exposed->count == 1 ? "" : "s", list);
+    free(list);
 }
 
 void doctor_sensitive(struct doctor *d)
 {
+    struct strlist exposed = {0};
     for (size_t i = 0; i < d->plan->tier_count; i++) {
         const struct plan_tier *t = &d->plan->tiers[i];
         if (t->disabled || t->files.count == 0)
@@ -227,10 +240,14 @@ void doctor_sensitive(struct doctor *d)
         const struct manifest_options options = {.cache_dir = d->options->cache_dir, .look_into = true};
         struct manifest m;
         struct err err = {0};
-        if (manifest_make(d->plan, t, &options, NULL, &m, &err) == 0)
+        if (manifest_make(d->plan, t, &options, NULL, &m, &err) == 0) {
             tell_secrets(d, t, &m);
-        else
+            add_exposed(&exposed, &m);
+        } else {
             doctor_say(d, DOCTOR_RED, "see the message", "%s", err.message);
+        }
         manifest_release(&m);
     }
+    tell_exposed(d, &exposed);
+    strlist_release(&exposed);
 }

@@ -18,6 +18,8 @@ static void test_err__wraps_from_the_inside_out(void **state)
 {
     (void)state;
     struct err err;
+    assert_int_equal(err_errno(&err, EISDIR, "cannot read '%s'", "x"), -1);
+    assert_int_equal(err.code, ERR_FAILED); /* no disk is to blame */
     assert_int_equal(err_errno(&err, ENOSPC, "cannot write '%s'", "x"), -1);
     assert_int_equal(err.code, ERR_NO_SPACE);
     assert_int_equal(err.sys_errno, ENOSPC);

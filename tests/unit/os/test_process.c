@@ -343,7 +343,7 @@ static void test_process__timeout_stops_a_silent_command(void **state)
     uint64_t start = os_monotonic_ns();
     struct err err = failure_of(SH("sleep 30", .timeout_ms = 150));
     assert_int_equal(err.code, ERR_TIMEOUT);
-    assert_string_equal(err.message, "command '/bin/sh' took too long and was stopped");
+    assert_string_equal(err.message, "command '/bin/sh' took too long (more than 0.15 s) and was stopped");
     assert_in_range(ms_since(start), 150, 5000);
 }
 

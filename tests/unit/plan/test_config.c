@@ -370,6 +370,8 @@ static void test_config__tells_what_excludes_each_other(void **state)
     tier_mistake("command: [{name: a/b, command: x}]", "expected a name of letters");
     tier_mistake("command: [{name: a, command: x}, {name: a, command: y}]", "two commands have the name 'a'");
     tier_mistake("archive: {prefix: x}", "'archive' says nothing without 'format: archive'");
+    tier_mistake("archive: {prefix: x}\n    format: repository", "'archive' says nothing without 'format: archive'");
+    tier_mistake("format: archiv\n    archive: {prefix: x}", "found 'archiv'"); /* the only one */
     tier_mistake("keep: {all: true, last: 3}", "tiers.t.keep: found 'all' beside other rules");
     tier_mistake("keep: {}", "tiers.t.keep: it keeps nothing");
     tier_mistake("keep: {all: false}", "it keeps nothing");

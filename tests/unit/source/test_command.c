@@ -284,7 +284,7 @@ static void test_stdin__read_errors_are_errors(void **state)
         struct node node = {0};
         struct buf b;
         buf_init(&b, 100);
-        assert_int_equal(read_through(&s, 10, &b, &node), ERR_IO);
+        assert_int_equal(read_through(&s, 10, &b, &node), i == 0 ? ERR_FAILED : ERR_IO);
         s.close(s.state);
         content->release(content->ctx);
         buf_release(&b);

@@ -425,7 +425,7 @@ static void assert_ended_after_timeout(const char *script)
     struct container_exec o = {.timeout_ms = 700};
     assert_int_equal(run_there(text, &o, NULL, &err), -1);
     assert_int_equal(err.code, ERR_TIMEOUT);
-    assert_string_equal(err.message, "'sh' in the container 'erp' took too long and was stopped");
+    assert_string_equal(err.message, "'sh' in the container 'erp' took too long (more than 0.7 s) and was stopped");
     assert_gone(pid_there());
     free(text);
 }

@@ -126,7 +126,7 @@ static void test_git_fsck__is_bounded_in_time(void **state)
     assert_int_equal(git_fsck(path, 300, &err), -1);
     setenv("PATH", old, 1);
     assert_int_equal(err.code, ERR_TIMEOUT);
-    assert_contains(err.message, "'git fsck' took too long and was stopped");
+    assert_contains(err.message, "'git fsck' took too long");
     assert_int_equal(git_fsck(path, 60000, &err), 0);
     free(path);
     free(old);

@@ -311,7 +311,7 @@ static void test_git__a_git_that_hangs_is_stopped(void **state)
         directory_sink_make(&d, to);
         assert_int_equal(git_source_new(&s, &(struct git_options){.path = path, .timeout_ms = 1500}, &err), 0);
         int rc = source_push(s, &d.sink, &d.reporter, &err);
-        assert_contains(rc != 0 ? err.message : buf_cstr(&d.reports), "took too long and was stopped");
+        assert_contains(rc != 0 ? err.message : buf_cstr(&d.reports), "took too long");
         assert_true(rc == 0 || err.code == ERR_TIMEOUT);
         assert_true(os_monotonic_ns() - start < UINT64_C(30000000000));
         source_free(s);

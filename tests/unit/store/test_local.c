@@ -321,7 +321,7 @@ static void test_local__failed_commit_leaves_nothing(void **state)
     assert_int_equal(mkdir(obstacle, 0700), 0);
     assert_ok(store_spool_new(f->s, &sp, &err), &err);
     assert_int_equal(store_spool_commit(f->s, sp, STORE_PACK, ONE, &err), -1);
-    assert_int_equal(err.code, ERR_IO);
+    assert_int_equal(err.code, ERR_FAILED);
     assert_non_null(strstr(err.message, f->dir));
     assert_int_equal(count_leftovers(f->dir), 0);
     free(obstacle);
@@ -342,7 +342,7 @@ static void test_local__reading_a_directory_is_an_error(void **state)
     char byte, *obstacle = os_path_join(f->dir, "index/" ONE);
     assert_int_equal(mkdir(obstacle, 0700), 0);
     assert_int_equal(store_read(f->s, STORE_INDEX, ONE, 0, &byte, 1, &err), -1);
-    assert_int_equal(err.code, ERR_IO);
+    assert_int_equal(err.code, ERR_FAILED);
     free(obstacle);
 }
 
