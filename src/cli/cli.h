@@ -86,6 +86,8 @@ int cli_fail(struct cli *cli, const struct err *err);
 void cli_note(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same for what deserves attention: never silenced; "warning: …" or a JSON error line. */
 void cli_warn(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what has failed, while other things go on: "error: …". */
+void cli_error(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A line for people on standard output; not in JSON mode. */
 void cli_print(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One JSON document and a newline on standard output; takes the reference. Strings that are no UTF-8 must go through

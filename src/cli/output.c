@@ -115,13 +115,10 @@ void cli_note(struct cli *cli, const char *format, ...)
     va_end(args);
 }
 
-void cli_warn(struct cli *cli, const char *format, ...)
+static void complain(struct cli *cli, const char *label, const char *color, const char *format, va_list args)
 {
     char text[4096];
-    va_list args;
-    va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     if (cli->json) {
         dump_line(json_pack("{s:s, s:{s:o}}", "message_type", "error", "error", "message",
                             cli_json_string(text, strlen(text))),
@@ -131,8 +128,24 @@ void cli_warn(struct cli *cli, const char *format, ...)
     char shown[2 * sizeof text];
     cli_printable(text, shown, sizeof shown);
     begin_stderr();
-    fprintf(stderr, "%swarning:%s %s\n", cli->color_err ? TEXT_YELLOW : "", cli->color_err ? TEXT_PLAIN : "", shown);
+    fprintf(stderr, "%s%s:%s %s\n", cli->color_err ? color : "", label, cli->color_err ? TEXT_PLAIN : "", shown);
     output_end();
+}
+
+void cli_warn(struct cli *cli, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain(cli, "warning", TEXT_YELLOW, format, args);
+    va_end(args);
+}
+
+void cli_error(struct cli *cli, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain(cli, "error", TEXT_RED, format, args);
+    va_end(args);
 }
 
 void cli_print(struct cli *cli, const char *format, ...)

@@ -35,6 +35,16 @@ static void on_warning(void *ctx, const struct plan_tier *tier, const char *mess
     }
 }
 
+static void on_failure(void *ctx, const struct plan_tier *tier, const char *message)
+{
+    struct run_view *v = ctx;
+    if (v->cli->json)
+        cli_json_error(v->cli, json_pack("{s:s, s:{s:o}, s:s}", "message_type", "error", "error", "message",
+                                         cli_json_string(message, strlen(message)), "tier", tier->name));
+    else
+        cli_error(v->cli, "%s: %s", tier->name, message);
+}
+
 static void on_note(void *ctx, const struct plan_tier *tier, const char *message)
 {
     struct run_view *v = ctx;
@@ -224,8 +234,12 @@ void run_view_init(struct run_view *v, struct cli *cli, bool dry_run)
 {
     *v = (struct run_view){.cli = cli, .dry_run = dry_run, .started_ns = os_monotonic_ns()};
     v->progress.reading = backup_progress_new();
-    v->reporter = (struct run_reporter){
-        .ctx = v, .tier_begin = on_begin, .warning = on_warning, .note = on_note, .tier_end = on_end};
+    v->reporter = (struct run_reporter){.ctx = v,
+                                        .tier_begin = on_begin,
+                                        .warning = on_warning,
+                                        .failure = on_failure,
+                                        .note = on_note,
+                                        .tier_end = on_end};
 }
 
 void run_view_release(struct run_view *v)

@@ -38,6 +38,8 @@ struct run_reporter {
     void (*tier_begin)(void *ctx, const struct plan_tier *tier);
     void (*warning)(void *ctx, const struct plan_tier *tier, const char *message); /* tier NULL: of the whole run; from
                                                                                       any thread */
+    /* The same, for what fails the tier. */
+    void (*failure)(void *ctx, const struct plan_tier *tier, const char *message);
     void (*note)(void *ctx, const struct plan_tier *tier, const char *message);
     void (*tier_end)(void *ctx, const struct plan_tier *tier, const struct record *record);
 };

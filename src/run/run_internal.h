@@ -78,6 +78,8 @@ struct tier_run {
 
 /* Says it now and keeps it for the record. Any thread. */
 void tier_warn(struct tier_run *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what fails the tier. */
+void tier_fail(struct tier_run *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tier_note(struct tier_run *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool tier_interrupted(const struct tier_run *t);
 

@@ -61,12 +61,14 @@ void target_failed(struct tier_run *t, struct target *target, const struct err *
     target->err = *why;
     if (why->code == ERR_INTERRUPTED)
         return;
-    /* In quotes: a name like 'd' stands in many a word. */
+    /* What the only one failed of fails the tier. In quotes: a name like 'd' stands in many a word. */
     char *quoted = mem_printf("'%s'", target->destination->name);
-    if (strstr(why->message, quoted) != NULL)
-        tier_warn(t, "%s", why->message);
+    const char *said = strstr(why->message, quoted) != NULL ? "" : quoted;
+    const char *label = *said != '\0' ? "destination " : "", *colon = *said != '\0' ? ": " : "";
+    if (t->tier->to.count == 1)
+        tier_fail(t, "%s%s%s%s", label, said, colon, why->message);
     else
-        tier_warn(t, "destination %s: %s", quoted, why->message);
+        tier_warn(t, "%s%s%s%s", label, said, colon, why->message);
     free(quoted);
 }
 

@@ -19,20 +19,35 @@ enum { HISTORY_RECORDS = 400 };
 
 /* --- saying things --- */
 
-void tier_warn(struct tier_run *t, const char *format, ...)
+typedef void say_fn(void *ctx, const struct plan_tier *tier, const char *message);
+
+static void say(struct tier_run *t, say_fn *fn, const char *format, va_list args)
 {
     char text[ERR_MESSAGE_BYTES * 2];
-    va_list args;
-    va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     pthread_mutex_lock(&t->run->mutex);
     if (t->record.warnings.count < RECORD_WARNINGS_MAX)
         strlist_add(&t->record.warnings, text);
     pthread_mutex_unlock(&t->run->mutex);
     log_line(LOG_LEVEL_WARNING, "%s: %s", t->tier->name, text);
-    if (t->run->reporter->warning != NULL)
-        t->run->reporter->warning(t->run->reporter->ctx, t->tier, text);
+    if (fn != NULL)
+        fn(t->run->reporter->ctx, t->tier, text);
+}
+
+void tier_warn(struct tier_run *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(t, t->run->reporter->warning, format, args);
+    va_end(args);
+}
+
+void tier_fail(struct tier_run *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(t, t->run->reporter->failure, format, args);
+    va_end(args);
 }
 
 void tier_note(struct tier_run *t, const char *format, ...)
@@ -192,7 +207,7 @@ static void decide_status(struct tier_run *t)
         r->exit_code = failure->code == ERR_INTERRUPTED ? err_exit_status(ERR_INTERRUPTED) : 1;
         r->error = mem_strdup(failure->message);
         if (!strlist_contains(&r->warnings, failure->message))
-            tier_warn(t, "%s", failure->message);
+            tier_fail(t, "%s", failure->message);
         r->retry = worth_a_retry(failure->code);
         r->interrupted = failure->code == ERR_INTERRUPTED;
     } else {

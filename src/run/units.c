@@ -100,7 +100,7 @@ void unit_failed(struct tier_run *t, struct unit *u, const struct err *why)
     if (strstr(why->message, u->source->label) == NULL)
         err_wrap(&u->err, "%s", u->source->label);
     if (why->code != ERR_INTERRUPTED)
-        tier_warn(t, "%s", u->err.message);
+        tier_fail(t, "%s", u->err.message);
 }
 
 void unit_missing(struct tier_run *t, struct unit *u, const struct err *why)

@@ -106,6 +106,8 @@ def test_a_dry_run_finds_what_would_fail(box):
   server: {redis: [{url: "redis://127.0.0.1:1"}], to: usb}
   resting: {redis: [{url: "redis://127.0.0.1:1"}], when: running, to: usb}
 """)
+    shown = plan.run("--dry-run", "breaks", rc=1).err
+    check("error: breaks: " in shown and "exited with status 7" in shown, "what fails the tier is said to be an error", shown)
     for tier in ("breaks", "archive", "server"):
         said = plan.run("--dry-run", tier, "--json", rc=1).json_lines("tier")
         equal([t["status"] for t in said], ["failed"], "status of " + tier)
