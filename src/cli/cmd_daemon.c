@@ -35,11 +35,11 @@ static const struct option OPTIONS[] = {
      .offset = offsetof(struct daemon_command_options, config),
      .metavar = "FILE",
      .group = "Alerts",
-     .help = "the plan whose channels take alerts that wait to be sent (default: as for 'run')"},
+     .help = "the plan whose channels are told of jobs that failed, and take alerts that wait (default: as for 'run')"},
     {.name = "no-alerts",
      .kind = OPTION_FLAG,
      .offset = offsetof(struct daemon_command_options, no_alerts),
-     .help = "leave them to others"},
+     .help = "leave them to others; also what a job that failed is to be told of"},
     OPTION_END,
 };
 
@@ -64,9 +64,13 @@ static int run_daemon(struct cli *cli, void *options, int argc, char **argv)
     char *config = o->config != NULL ? os_path_absolute(o->config) : NULL;
     const char *flush[] = {program, "alerts", "flush", "--due", config != NULL ? "-c" : NULL, config, NULL};
     log_open(state_dir, "daemon");
+    /* Of what else may be wrong the hourly look has more time to find out. */
+    const char *judge[] = {program, "health", "--quick", "--scheduled", "--quiet", config != NULL ? "-c" : NULL,
+                           config,  NULL};
     const struct daemon_options daemon = {.state_dir = state_dir,
                                           .jobs_file = o->jobs,
                                           .flush_argv = program != NULL ? flush : NULL,
+                                          .judge_argv = program != NULL ? judge : NULL,
                                           .grace_ms = o->grace_ms};
     int status = daemon_run(&daemon, &err) == 0 ? 0 : cli_fail(cli, &err);
     log_close();
@@ -100,7 +104,9 @@ const struct command cmd_daemon = {
         "One daemon runs for each state directory; a second one ends with exit status 11. SIGTERM and SIGINT stop the "
         "running jobs and then the daemon, a second one kills them. SIGHUP makes it read jobs.json again. It tells "
         "systemd when it is ready and that it is alive (Type=notify, WatchdogSec).\n\n"
-        "Alerts that could not be sent at once are sent as soon as that is possible.",
+        "When a job has failed for good, 'clawback health --quick' is started, which tells of it. Alerts that could "
+        "not "
+        "be sent at once are sent as soon as that is possible.",
     .options = OPTIONS,
     .options_bytes = sizeof(struct daemon_command_options),
     .examples = EXAMPLES,

@@ -51,6 +51,7 @@ int daemon_run(const struct daemon_options *o, struct err *err)
     struct loop_options options = {.state_dir = o->state_dir,
                                    .jobs_file = jobs_file,
                                    .flush_argv = o->flush_argv,
+                                   .judge_argv = o->judge_argv,
                                    .grace_ms = o->grace_ms > 0 ? o->grace_ms : DEFAULT_GRACE_MS,
                                    .signal_fd = -1};
     int rc = daemon_lock_acquire(&lock, o->state_dir, err);

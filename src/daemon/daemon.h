@@ -13,6 +13,8 @@ struct daemon_options {
     const char *jobs_file;         /* NULL: jobs_file_default() */
     const char *const *flush_argv; /* sends what waits in the outbox: {"/usr/bin/clawback", "alerts", "flush", NULL};
                                     * NULL: not done here */
+    const char *const *judge_argv; /* finds out what to tell, and tells it, when a job has failed for good:
+                                    * {"/usr/bin/clawback", "health", …}; NULL: not done here */
     uint64_t grace_ms;             /* how long a job gets after SIGTERM before SIGKILL; 0: 20 s */
 };
 

@@ -159,8 +159,8 @@ static void stop(struct loop *l, const char *why)
         else if (s->run != NULL)
             job_run_stop(s->run);
     }
-    if (l->outbox.flush != NULL)
-        job_run_stop(l->outbox.flush);
+    if (l->outbox.sender != NULL)
+        job_run_stop(l->outbox.sender);
 }
 
 static void reread(struct loop *l)
@@ -309,7 +309,7 @@ static bool is_over(const struct loop *l)
 {
     if (!l->stopping)
         return false;
-    return (l->running == 0 && l->outbox.flush == NULL) || os_monotonic_ns() >= l->stop_end_ns;
+    return (l->running == 0 && l->outbox.sender == NULL) || os_monotonic_ns() >= l->stop_end_ns;
 }
 
 /* A job that hangs in the kernel ends with the machine; the next daemon finds its start without an end. */
@@ -357,6 +357,7 @@ int loop_new(struct loop **out, const struct loop_options *o, struct err *err)
     l->options = *o;
     l->timer_fd = l->clock_fd = l->listen_fd = l->file.inotify_fd = -1;
     l->waiting_ns = l->changes.due_ns = l->status_ns = UINT64_MAX;
+    loop_outbox_open(l);
     l->before = loop_time();
     l->started_ms = l->before.wall_ms;
     l->notifier = notify_open();

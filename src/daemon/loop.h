@@ -31,6 +31,7 @@ struct daemon_lock;
 struct loop_options {
     const char *state_dir, *jobs_file;
     const char *const *flush_argv; /* NULL: nothing is sent from here */
+    const char *const *judge_argv; /* is started when a job has failed for good; NULL: nothing is */
     uint64_t grace_ms;
     struct daemon_lock *lock; /* NULL: somebody else sees to it */
     int signal_fd;            /* a signalfd of SIGTERM, SIGINT, SIGHUP, SIGCHLD, which are blocked */

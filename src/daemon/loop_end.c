@@ -137,6 +137,8 @@ static void close_run(struct loop *l, struct slot *s, struct record *r)
     say_end(s, r, retry_ms);
     loop_state_set(l, &s->job, s->began_ms, status, r->duration_ms);
     loop_record(l, r);
+    if (status == JOB_ERROR)
+        loop_outbox_failed(l, retry_ms);
     loop_slot_release(l, s);
 }
 

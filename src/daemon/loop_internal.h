@@ -97,8 +97,12 @@ struct state_changes {
 struct outbox_watch {
     uint64_t look_ns;
     struct outbox_look *look; /* a thread that looks; NULL: none */
-    struct job_run *flush;    /* the process that sends; NULL: none */
-    struct said said;
+    struct job_run *sender;   /* the process that sends what waits, or that judges first; NULL: none */
+    bool judges;              /* it is the latter */
+    uint64_t failed_ns;       /* a job failed for good: when to have that judged; UINT64_MAX: none did */
+    uint64_t promise_ns;      /* the same, should another attempt not have come until then */
+    uint64_t judge_after_ns;  /* not before: jobs that fail every second are judged once a minute */
+    struct said flush_said, judge_said;
 };
 
 /* --- all of it --- */
@@ -202,6 +206,10 @@ void loop_control_pump(struct loop *l);
 uint64_t loop_control_wake_ns(const struct loop *l);
 
 /* loop_outbox.c */
+void loop_outbox_open(struct loop *l);
+/* A job failed, and its record is written: somebody is to hear of it; retry_ms: only if nobody has tried again by
+ * then (wall), 0: now. */
+void loop_outbox_failed(struct loop *l, int64_t retry_ms);
 void loop_outbox_tick(struct loop *l);
 size_t loop_outbox_fds(const struct loop *l, struct pollfd *out);
 uint64_t loop_outbox_wake_ns(const struct loop *l);

@@ -144,12 +144,15 @@ static void write_end(struct loop *l, const char *id, const struct record *start
     struct record r = missing_end(l, id, start);
     enum job_status status = r.status == RECORD_COMPLETED ? JOB_OK : JOB_ERROR;
     const struct job *job = job_find(&l->file.jobs, id);
-    r.retry = scheduler_ended(l->scheduler, id, status, true, loop_time()) > 0;
+    int64_t retry_ms = scheduler_ended(l->scheduler, id, status, true, loop_time());
+    r.retry = retry_ms > 0;
     if (status == JOB_ERROR)
         loop_say(LOG_LEVEL_ERROR, "job '%s' failed: %s", id, r.error);
     if (job != NULL)
         loop_state_set(l, job, os_time_ms(&start->time), status, r.duration_ms);
     loop_record(l, &r);
+    if (status == JOB_ERROR)
+        loop_outbox_failed(l, retry_ms);
 }
 
 static void settle(struct loop *l, const struct scheduler_memory *m)

@@ -60,6 +60,8 @@ static bool at_once(void)
     return true;
 }
 
+static const char *const *judge_argv;
+
 static void run_loop_with(struct host *h, const char *const *flush_argv, bool ignore_hangup)
 {
     struct err err = {0};
@@ -70,6 +72,7 @@ static void run_loop_with(struct host *h, const char *const *flush_argv, bool ig
     const struct loop_options o = {.state_dir = scratch_dir,
                                    .jobs_file = jobs,
                                    .flush_argv = flush_argv,
+                                   .judge_argv = judge_argv,
                                    .grace_ms = 1000,
                                    .signal_fd = h->signals[0],
                                    .ignore_hangup = ignore_hangup};
@@ -551,6 +554,69 @@ static void test_loop__starts_no_sender_for_nothing(void **state)
     free(script);
 }
 
+/* --- jobs that fail --- */
+
+static bool failed_twice(void)
+{
+    struct buf b;
+    unsigned count = 0;
+    text_of("runs/b.jsonl", &b);
+    for (const char *at = buf_cstr(&b); (at = strstr(at, "\"status\":\"failed\"")) != NULL; at++)
+        count++;
+    buf_release(&b);
+    return count >= 2;
+}
+
+static bool judged(void)
+{
+    return says("judged", "failed");
+}
+
+/* With a judge that writes what it finds in the job's log; the loop lasts until `until`. */
+static void run_failing_job(const char *more, bool (*until)(void))
+{
+    char *script = mem_printf("tail -n 1 %s/runs/b.jsonl >>%s/judged; exit 1", scratch_dir, scratch_dir);
+    const char *judge[] = {"/bin/sh", "-c", script, NULL};
+    char *text =
+        mem_printf("[{id:'b',schedule:{kind:'every',everyMs:1000},payload:{kind:'command',argv:['false']}%s}]", more);
+    struct host h = {.is_done = until, .signal = SIGTERM};
+    judge_argv = judge;
+    jobs(text);
+    run_loop_with(&h, NULL, false);
+    judge_argv = NULL;
+    free(text);
+    free(script);
+}
+
+static void test_loop__has_a_job_judged_at_once_that_failed(void **state)
+{
+    (void)state;
+    run_failing_job("", judged);
+    assert_true(judged());
+}
+
+/* Not even when the judge itself fails. */
+static void test_loop__has_jobs_judged_once_a_minute(void **state)
+{
+    struct buf b;
+    (void)state;
+    run_failing_job("", failed_twice);
+    assert_true(failed_twice());
+    text_of("judged", &b);
+    const char *first = strchr(buf_cstr(&b), '\n');
+    assert_non_null(first);
+    assert_string_equal(first, "\n");
+    buf_release(&b);
+}
+
+static void test_loop__has_no_job_judged_that_is_tried_again(void **state)
+{
+    (void)state;
+    run_failing_job(",retry:{times:5,afterMs:1000}", failed_twice);
+    assert_true(failed_twice());
+    assert_false(scratch_has(scratch_dir, "judged"));
+}
+
 /* --- the heartbeat and the lock --- */
 
 static void test_heartbeat__is_written_whole(void **state)
@@ -639,6 +705,9 @@ int main(void)
         TEST(test_loop__outlives_its_terminal_when_told_to),
         TEST(test_loop__has_alerts_sent_that_wait),
         TEST(test_loop__starts_no_sender_for_nothing),
+        TEST(test_loop__has_a_job_judged_at_once_that_failed),
+        TEST(test_loop__has_jobs_judged_once_a_minute),
+        TEST(test_loop__has_no_job_judged_that_is_tried_again),
         TEST(test_heartbeat__is_written_whole),
         TEST(test_daemon_lock__belongs_to_one),
         TEST(test_daemon_lock__waits_for_the_remains_of_a_dead_one),
