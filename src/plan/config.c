@@ -37,28 +37,63 @@ static void set_host(struct plan *p)
     p->host = arena_strndup(p->owned, name, strlen(name));
 }
 
-static void report_keys_that_are_there_twice(const struct yaml_node *n, struct config_report *report)
+/* True: there are some. */
+static bool report_keys_that_are_there_twice(const struct yaml_node *n, struct config_report *report)
 {
+    bool any = false;
     for (size_t i = 0; i < n->count; i++) {
         const struct yaml_node *key = n->kind == YAML_MAP ? n->keys[i] : NULL;
         if (key != NULL && key->first_line > 0) {
             char *message = mem_printf("key '%.60s' is there twice, first in line %u", key->text, key->first_line);
             config_report_add(report, key->line, key->column, false, message);
             free(message);
+            any = true;
         }
-        report_keys_that_are_there_twice(n->items[i], report);
+        any = report_keys_that_are_there_twice(n->items[i], report) || any;
     }
+    return any;
+}
+
+static void drop_second_keys(struct yaml_node *n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n->count; i++) {
+        drop_second_keys(n->items[i]);
+        if (n->kind == YAML_MAP && n->keys[i]->first_line > 0) {
+            yaml_node_free(n->keys[i]);
+            yaml_node_free(n->items[i]);
+            continue;
+        }
+        if (n->kind == YAML_MAP)
+            n->keys[kept] = n->keys[i];
+        n->items[kept++] = n->items[i];
+    }
+    n->count = kept;
+}
+
+/* The plan as the document without second keys has it: what is checked across keys must be of one and the same. Their
+ * mistakes are in the report already. */
+static void read_first_keys(struct config_reader *r, struct yaml_node *document)
+{
+    struct config_report known = {0}, *report = r->report;
+    *r->plan = (struct plan){.file = r->plan->file, .owned = r->plan->owned};
+    r->report = &known;
+    drop_second_keys(document);
+    config_schema_read(r, document);
+    r->report = report;
+    config_report_release(&known);
 }
 
 /* The document into the plan; mistakes into the report. */
-static void read_document(struct plan *p, const struct yaml_node *document, bool private_file,
-                          struct config_report *report)
+static void read_document(struct plan *p, struct yaml_node *document, bool private_file, struct config_report *report)
 {
     struct config_reader r = {.plan = p, .arena = p->owned, .report = report, .private_file = private_file};
     buf_init(&r.trail, TRAIL_MAX_BYTES);
-    report_keys_that_are_there_twice(document, report);
+    bool twice = report_keys_that_are_there_twice(document, report);
     if (document->kind == YAML_MAP) {
         config_schema_read(&r, document);
+        if (twice)
+            read_first_keys(&r, document);
         config_check(&r, document);
         set_host(p);
     } else {

@@ -541,6 +541,20 @@ static void test_config__a_key_that_is_there_twice_hides_no_other_mistake(void *
     config_report_release(&report);
 }
 
+/* Two of a kind and one of it: what is checked across keys is one of both, not the one by the places of the other. */
+static void test_config__reports_sections_that_are_there_twice(void **state)
+{
+    (void)state;
+    mistake(HEAD "destinations: {usb: {path: /m}, b: {path: /n}, c: {path: /n}}\ntiers: {t: {files: /x, to: usb}}\n", 3,
+            "there twice");
+    mistake(TIER "tiers: {a: {files: /x, to: usb}, b: {files: /x, to: usb}, c: {files: /x, to: usb}}\n", 7,
+            "there twice");
+    mistake(TIER "alerts: {channels: {a: {syslog: user}}}\n"
+                 "alerts: {channels: {a: {syslog: user}, b: {syslog: user}, c: {syslog: user}}}\n",
+            8, "there twice");
+    mistake(TIER "alerts: {channels: ~, channels: {a: {syslog: user}, b: {syslog: user}}}\n", 7, "there twice");
+}
+
 static void test_config__turns_down_what_is_no_configuration(void **state)
 {
     (void)state;
@@ -706,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_config__reports_every_mistake_in_order),
         cmocka_unit_test(test_config__stops_counting_at_a_hundred),
         cmocka_unit_test(test_config__a_key_that_is_there_twice_hides_no_other_mistake),
+        cmocka_unit_test(test_config__reports_sections_that_are_there_twice),
         cmocka_unit_test(test_config__turns_down_what_is_no_configuration),
         cmocka_unit_test(test_config__has_a_default_place),
         cmocka_unit_test(test_size__is_decimal_or_binary_as_its_unit_says),
