@@ -10,11 +10,27 @@
 
 enum { VIEW_MAX_BYTES = 16 << 20, SHOWN_BYTES = 1200 };
 
-/* The one argument, or the default place. The caller frees it. NULL: too many arguments. */
-static char *file_of(struct cli *cli, int argc, char **argv, struct err *err)
+struct config_args {
+    const char *config;
+};
+
+static const struct option OPTIONS[] = {
+    {.name = "config",
+     .short_name = 'c',
+     .kind = OPTION_STRING,
+     .offset = offsetof(struct config_args, config),
+     .metavar = "FILE",
+     .group = "What to look at",
+     .help = "the plan, as for all other commands: the same as FILE alone"},
+    OPTION_END,
+};
+
+/* The one that is named, or the default place. The caller frees it. NULL: too many are named. */
+static char *file_of(struct cli *cli, const struct config_args *o, int argc, char **argv, struct err *err)
 {
-    if (argc <= 1)
-        return argc == 1 ? mem_strdup(argv[0]) : config_default_path();
+    const char *named = argc == 1 ? argv[0] : o->config;
+    if (argc <= 1 && (argc == 0 || o->config == NULL))
+        return named != NULL ? mem_strdup(named) : config_default_path();
     err_set(err, ERR_USAGE, "'%s' takes one file at most", cli->command->name);
     return NULL;
 }
@@ -58,11 +74,10 @@ static void show_sum(struct cli *cli, const char *file, const struct config_repo
 
 static int run_check(struct cli *cli, void *options, int argc, char **argv)
 {
-    (void)options;
     struct err err = {0};
     struct plan *plan = NULL;
     struct config_report report = {0};
-    char *file = file_of(cli, argc, argv, &err);
+    char *file = file_of(cli, options, argc, argv, &err);
     int rc = file == NULL ? -1 : config_load(file, &plan, &report, &err);
     int status = 0;
     if (rc < 0 && report.count == 0) { /* no mistake in the file: it could not be read */
@@ -101,11 +116,10 @@ static void show_plan(struct cli *cli, const struct plan *plan)
 
 static int run_show(struct cli *cli, void *options, int argc, char **argv)
 {
-    (void)options;
     struct err err = {0};
     struct plan *plan = NULL;
     struct config_report report = {0};
-    char *file = file_of(cli, argc, argv, &err);
+    char *file = file_of(cli, options, argc, argv, &err);
     int rc = file == NULL ? -1 : config_load(file, &plan, &report, &err);
     for (size_t i = 0; rc == 0 && i < report.count; i++)
         cli_warn(cli, "%s:%u: %s", file, report.items[i].line, report.items[i].message);
@@ -125,6 +139,8 @@ const struct command cmd_config_check = {
                    "changes nothing. The exit status is 1 when there is one; warnings alone do not count.\n\n"
                    "Without a FILE: $CLAWBACK_CONFIG, else clawback/clawback.yaml in $XDG_CONFIG_HOME or ~/.config, "
                    "else /etc/clawback/clawback.yaml.",
+    .options = OPTIONS,
+    .options_bytes = sizeof(struct config_args),
     .run = run_check,
     .group = "Backing up",
 };
@@ -136,6 +152,8 @@ const struct command cmd_config_show = {
     .description = "Prints the plan that clawback.yaml makes, with all defaults filled in, paths expanded and the next "
                    "times at which tiers are due. Passwords in URLs are hidden. What is printed is a valid "
                    "configuration itself.",
+    .options = OPTIONS,
+    .options_bytes = sizeof(struct config_args),
     .run = run_show,
     .group = "Backing up",
 };

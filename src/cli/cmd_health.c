@@ -143,7 +143,7 @@ static int without_plan(struct cli *cli, const struct health_args *o, const stru
     char *file = o->config != NULL ? shell_word(o->config) : NULL;
     f->command = why->code == ERR_NOT_FOUND
                      ? mem_strdup("clawback setup")
-                     : mem_printf("clawback config check%s%s", file != NULL ? " " : "", file != NULL ? file : "");
+                     : mem_printf("clawback config check%s%s", file != NULL ? " -c " : "", file != NULL ? file : "");
     free(file);
     if (o->nagios && !cli->json) {
         char shown[ERR_MESSAGE_BYTES * 2];

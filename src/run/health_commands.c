@@ -24,7 +24,8 @@ static char *word_of_plan(const struct plan *p)
 /* The length of the command that goes by the plan, "clawback run"; 0: it is none. */
 static size_t takes_plan(const char *command)
 {
-    static const char *const WITH_PLAN[] = {"clawback run", "clawback doctor", "clawback status"};
+    static const char *const WITH_PLAN[] = {"clawback run", "clawback doctor", "clawback status",
+                                            "clawback config check"};
     for (size_t i = 0; command != NULL && i < sizeof WITH_PLAN / sizeof *WITH_PLAN; i++) {
         size_t len = strlen(WITH_PLAN[i]);
         if (strncmp(command, WITH_PLAN[i], len) == 0 && (command[len] == '\0' || command[len] == ' '))

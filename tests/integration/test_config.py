@@ -85,6 +85,8 @@ tiers:
 def test_the_example_works_as_it_stands(box):
     path = box.write("clawback.yaml", EXAMPLE, 0o600)
     before = fingerprint(box.dir)
+    equal(box.claw("config", "check", "-c", path).out, box.claw("config", "check", path).out, "-c FILE")
+    equal(box.claw("config", "show", "--config", path).out, box.claw("config", "show", path).out, "--config FILE")
     result = box.claw("config", "check", path)
     equal(result.out, "%s: no mistakes; 4 tiers to 2 destinations\n" % path, "what it says")
     equal(result.err, "", "standard error")
@@ -121,6 +123,7 @@ def test_mistakes_as_json(box):
 def test_files_that_are_no_configuration(box):
     one_line(box.claw("config", "check", "nowhere.yaml", rc=None), 1, "nowhere.yaml")
     one_line(box.claw("config", "check", "a", "b", rc=None), 1, "one file")
+    one_line(box.claw("config", "check", "a", "-c", "b", rc=None), 1, "one file")
     one_line(box.claw("config", "check", box.dir, rc=None), 1, "directory")
     for name, content in {"empty": "", "nul": b"home: /x\0y\n", "latin1": b"home: /\xe4\n", "list": "- a\n", "torn": "tiers: {a: [",
                           "two": "a: 1\n---\nb: 2\n", "tab": "tiers:\n\tx: 1\n", "deep": "[" * 5000, "bomb": bomb()}.items():

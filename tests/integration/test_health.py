@@ -164,7 +164,7 @@ def test_no_plan(box):
     done = box.run([clawback_binary(), "health", "-c", box.path("claw.yaml"), "--prometheus", "-"], rc=2)
     equal(samples(done.out)["clawback_health_level"], {(): 2.0}, "the level")
     done = box.run([clawback_binary(), "health", "-c", box.path("claw.yaml")], rc=2)
-    check("-> clawback config check " + box.path("claw.yaml") in " ".join(done.out.split()), "what to type", done)
+    check("-> clawback config check -c " + box.path("claw.yaml") in " ".join(done.out.split()), "what to type", done)
     done = box.run([clawback_binary(), "health", "nonsense"], rc=1)
     check("takes no arguments" in done.err, "the message", done)
 
