@@ -200,7 +200,7 @@ static int flush(struct cli *cli, const struct alerts_options *o, const char *st
     struct outbox_result result = {0};
     uint64_t limit_ms = o->timeout_given ? o->timeout_ms : FLUSH_DEFAULT_MS;
     limit_ms = limit_ms < UINT64_MAX / 4000000 ? limit_ms : UINT64_MAX / 4000000;
-    int rc = cli_load_plan(cli, o->config, &plan, err);
+    int rc = cli_load_plan_to_run(cli, o->config, &plan, err);
     if (rc == 0)
         plan_withhold_secrets(plan);
     if (rc == 0 && state_exists(state_dir)) {

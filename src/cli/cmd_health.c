@@ -204,7 +204,7 @@ static int run_health(struct cli *cli, void *options, int argc, char **argv)
         err_set(&err, ERR_USAGE, "'health' takes no arguments, but '%s' was given", argv[0]);
         return cli_fail(cli, &err);
     }
-    if (cli_load_plan(cli, o->config, &plan, &err) != 0)
+    if (cli_load_plan_to_run(cli, o->config, &plan, &err) != 0)
         return without_plan(cli, o, &err);
     plan_withhold_secrets(plan);
     char *state_dir = record_state_dir();

@@ -115,7 +115,7 @@ static int run_run(struct cli *cli, void *options, int argc, char **argv)
     if (rc == 0 && o->all && argc > 0)
         rc = err_set(&err, ERR_USAGE, "--all and names of tiers exclude each other");
     if (rc == 0)
-        rc = cli_load_plan(cli, o->config, &plan, &err);
+        rc = cli_load_plan_to_run(cli, o->config, &plan, &err);
     char *state_dir = record_state_dir(), *cache_dir = cli_cache_dir(cli);
     if (rc == 0) {
         apply_globals(cli, plan);

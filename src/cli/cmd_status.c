@@ -132,7 +132,7 @@ static int run_status(struct cli *cli, void *options, int argc, char **argv)
     if (rc == 0 && o->watch != NULL)
         rc = watch_seconds(o->watch, &seconds, &err);
     if (rc == 0)
-        rc = cli_load_plan(cli, o->config, &plan, &err);
+        rc = cli_load_plan_to_run(cli, o->config, &plan, &err);
     if (rc != 0)
         return cli_fail(cli, &err);
     char *state_dir = record_state_dir();

@@ -15,11 +15,13 @@ static void show(struct cli *cli, const char *file, const struct config_report *
         cli_warn(cli, "… and %zu more: clawback config check", report->count - shown);
 }
 
-int cli_load_plan(struct cli *cli, const char *file, struct plan **out, struct err *err)
+typedef int load_fn(const char *path, struct plan **out, struct config_report *report, struct err *err);
+
+static int load_by(load_fn *load, struct cli *cli, const char *file, struct plan **out, struct err *err)
 {
     struct config_report report = {0};
     char *path = file != NULL ? mem_strdup(file) : config_default_path();
-    int rc = config_load(path, out, &report, err);
+    int rc = load(path, out, &report, err);
     /* A single mistake is the error itself. */
     if (rc == 0 || report.errors > 1)
         show(cli, path, &report);
@@ -27,5 +29,18 @@ int cli_load_plan(struct cli *cli, const char *file, struct plan **out, struct e
         err_set(err, ERR_NOT_FOUND, "there is no plan at '%s': 'clawback setup' writes one", path);
     config_report_release(&report);
     free(path);
+    return rc;
+}
+
+int cli_load_plan(struct cli *cli, const char *file, struct plan **out, struct err *err)
+{
+    return load_by(config_load, cli, file, out, err);
+}
+
+int cli_load_plan_to_run(struct cli *cli, const char *file, struct plan **out, struct err *err)
+{
+    int rc = load_by(config_load_to_run, cli, file, out, err);
+    if (rc == 0 && (*out)->alerts.mistakes.count > 0)
+        cli_warn(cli, "this goes on without what is wrong in 'alerts' and 'health', but not everybody may be told");
     return rc;
 }

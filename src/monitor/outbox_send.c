@@ -303,8 +303,11 @@ static int with_pool(struct flush *f, struct err *err)
 
 /* --- channels that are gone --- */
 
+/* A channel that has a mistake is not gone: what waits for it waits until that is mended. */
 static bool is_known(const struct plan *p, const char *name, const char *kind)
 {
+    if (p->alerts.mistakes.count > 0)
+        return true;
     for (size_t i = 0; i < p->alerts.channel_count; i++)
         if (strcmp(p->alerts.channels[i].name, name) == 0)
             return (p->alerts.channels[i].kind == CHANNEL_PING) == (strcmp(kind, "ping") == 0);

@@ -8,10 +8,10 @@
 #include "monitor/rules_internal.h"
 #include "os/clock.h"
 
-const char *const RULE_NAMES[] = {"run-failed",    "run-incomplete", "late",        "never-ended", "records-broken",
-                                  "upload-failed", "destination",    "space",       "slow",        "growth",
-                                  "shrink",        "push-failed",    "dump-failed", "scheduler",   "skew",
-                                  "proof",         "absent",         "state",       "job-failed",  NULL};
+const char *const RULE_NAMES[] = {
+    "run-failed", "run-incomplete", "late",   "never-ended", "records-broken", "upload-failed", "destination",
+    "space",      "slow",           "growth", "shrink",      "push-failed",    "dump-failed",   "scheduler",
+    "skew",       "proof",          "absent", "state",       "job-failed",     "plan",          NULL};
 
 /* --- the facts --- */
 

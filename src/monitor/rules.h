@@ -58,6 +58,6 @@ void rules_apply(const struct facts *f, struct finding_list *out);
 
 enum { RULES_TEXT_BYTES = 64 };
 
-/* All rules that there are, NULL at the end: these, and "state", which is run/health.c's own (the run records or the
- * state database cannot be used). */
+/* All rules that there are, NULL at the end: these, and run/health.c's own: "state" (the run records or the state
+ * database cannot be used) and "plan" (it has mistakes in what it says of telling). */
 extern const char *const RULE_NAMES[];

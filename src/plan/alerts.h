@@ -76,6 +76,7 @@ struct plan_channel {
     struct strlist tiers;   /* PING: only of runs of these; empty: all */
     uint64_t timeout_ms;    /* `timeout: 30s`: for one message; 0 counts as 30 s */
     unsigned line;
+    bool broken; /* it has a mistake: no plan that is given out has such a channel */
 };
 
 struct plan_alerts {
@@ -84,6 +85,10 @@ struct plan_alerts {
     unsigned digest_weekday; /* `digest_day: monday`: 0 Sunday */
     struct plan_channel *channels;
     size_t channel_count;
+    /* Of a plan that is worked by in spite of mistakes in `alerts:` and `health:` (config_load_to_run()): */
+    struct strlist mistakes; /* where each is: "FILE:LINE: alerts.channels.mail"; channels with one are left out */
+    struct secret *unread;   /* FILE and ENV: what else may be secret, somewhere in an `alerts:` that has mistakes */
+    size_t unread_count;
 };
 
 /* `retry: {times: 3, after: 5m}` of a tier: a run that failed, where trying again may help, is repeated so often, after

@@ -10,11 +10,13 @@
 #include "base/mem.h"
 #include "os/file.h"
 #include "plan/config_check.h"
+#include "plan/config_leave_out.h"
 #include "plan/config_reader.h"
 #include "plan/config_schema.h"
 #include "plan/yaml.h"
 
 enum { TRAIL_MAX_BYTES = 4096, HOST_MAX_BYTES = 256 };
+static char EMPTY[] = "the file is empty, expected destinations and tiers";
 
 static struct plan *new_plan(const char *path)
 {
@@ -37,19 +39,26 @@ static void set_host(struct plan *p)
     p->host = arena_strndup(p->owned, name, strlen(name));
 }
 
-/* True: there are some. */
-static bool report_keys_that_are_there_twice(const struct yaml_node *n, struct config_report *report)
+static bool is_watching(const char *key)
+{
+    return strcmp(key, "alerts") == 0 || strcmp(key, "health") == 0;
+}
+
+/* True: there are some. watching: it is in `alerts:` or `health:`; top: it is the whole document. */
+static bool report_keys_that_are_there_twice(const struct yaml_node *n, bool top, bool watching,
+                                             struct config_report *report)
 {
     bool any = false;
     for (size_t i = 0; i < n->count; i++) {
         const struct yaml_node *key = n->kind == YAML_MAP ? n->keys[i] : NULL;
+        bool inside = watching || (top && key != NULL && is_watching(key->text));
         if (key != NULL && key->first_line > 0) {
             char *message = mem_printf("key '%.60s' is there twice, first in line %u", key->text, key->first_line);
-            config_report_add(report, key->line, key->column, false, message);
+            config_report_add(report, &(struct config_mistake){key->line, key->column, message, false, inside});
             free(message);
             any = true;
         }
-        any = report_keys_that_are_there_twice(n->items[i], report) || any;
+        any = report_keys_that_are_there_twice(n->items[i], false, inside, report) || any;
     }
     return any;
 }
@@ -89,7 +98,7 @@ static void read_document(struct plan *p, struct yaml_node *document, bool priva
 {
     struct config_reader r = {.plan = p, .arena = p->owned, .report = report, .private_file = private_file};
     buf_init(&r.trail, TRAIL_MAX_BYTES);
-    bool twice = report_keys_that_are_there_twice(document, report);
+    bool twice = report_keys_that_are_there_twice(document, true, false, report);
     if (document->kind == YAML_MAP) {
         config_schema_read(&r, document);
         if (twice)
@@ -116,8 +125,16 @@ static int fail(const char *path, const struct config_report *report, struct err
     return err_set(err, ERR_USAGE, "%s:%u: %s%s", path, first->line, first->message, rest);
 }
 
-static int parse(const char *text, size_t len, const char *path, bool private_file, struct plan **out,
-                 struct config_report *report, struct err *err)
+enum strictness { EVERY_MISTAKE, GRAVE_MISTAKES };
+
+struct origin {
+    const char *path;
+    bool private_file;
+    enum strictness strictness; /* what makes it no plan */
+};
+
+static int parse(const char *text, size_t len, const struct origin *o, struct plan **out, struct config_report *report,
+                 struct err *err)
 {
     struct yaml_node *document;
     struct yaml_position where;
@@ -125,21 +142,23 @@ static int parse(const char *text, size_t len, const char *path, bool private_fi
     *report = (struct config_report){0};
     *out = NULL;
     if (len > CONFIG_MAX_BYTES)
-        return err_set(err, ERR_USAGE, "configuration '%s' is larger than %d bytes", path, CONFIG_MAX_BYTES);
+        return err_set(err, ERR_USAGE, "configuration '%s' is larger than %d bytes", o->path, CONFIG_MAX_BYTES);
     if (yaml_parse_document(text, len, &document, &where, &why) < 0) {
-        config_report_add(report, where.line, where.column, false, why.message);
-        return fail(path, report, err);
+        config_report_add(report, &(struct config_mistake){where.line, where.column, why.message, false, false});
+        return fail(o->path, report, err);
     }
-    struct plan *p = new_plan(path);
+    struct plan *p = new_plan(o->path);
     if (document != NULL)
-        read_document(p, document, private_file, report);
+        read_document(p, document, o->private_file, report);
     else
-        config_report_add(report, 1, 1, false, "the file is empty, expected destinations and tiers");
-    yaml_node_free(document);
-    if (report->errors > 0) {
+        config_report_add(report, &(struct config_mistake){1, 1, EMPTY, false, false});
+    if (report->errors > 0 && report->grave == 0 && o->strictness == GRAVE_MISTAKES)
+        config_leave_out(p, document, report);
+    else if (report->errors > 0)
         plan_free(p);
-        return fail(path, report, err);
-    }
+    yaml_node_free(document);
+    if (report->errors > 0 && (report->grave > 0 || o->strictness == EVERY_MISTAKE))
+        return fail(o->path, report, err);
     *out = p;
     return 0;
 }
@@ -147,26 +166,38 @@ static int parse(const char *text, size_t len, const char *path, bool private_fi
 int config_parse(const char *text, size_t len, const char *path, struct plan **out, struct config_report *report,
                  struct err *err)
 {
-    return parse(text, len, path, false, out, report, err);
+    return parse(text, len, &(struct origin){.path = path}, out, report, err);
 }
 
-int config_load(const char *path, struct plan **out, struct config_report *report, struct err *err)
+static int load(const char *path, enum strictness strictness, struct plan **out, struct config_report *report,
+                struct err *err)
 {
     struct buf text;
     struct stat st;
+    struct origin o = {.path = path, .strictness = strictness};
     *report = (struct config_report){0};
     *out = NULL;
     buf_init(&text, CONFIG_MAX_BYTES);
     buf_reserve(&text, CONFIG_MAX_BYTES); /* once, so that no copy of a password in it is left behind by growing */
-    bool private_file = stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    o.private_file = stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
     int rc = os_read_file(path, &text, err);
     if (rc < 0)
         err_wrap(err, "cannot read the configuration");
     else
-        rc = parse(buf_cstr(&text), text.len, path, private_file, out, report, err);
+        rc = parse(buf_cstr(&text), text.len, &o, out, report, err);
     mem_wipe(text.data, text.cap);
     buf_release(&text);
     return rc;
+}
+
+int config_load(const char *path, struct plan **out, struct config_report *report, struct err *err)
+{
+    return load(path, EVERY_MISTAKE, out, report, err);
+}
+
+int config_load_to_run(const char *path, struct plan **out, struct config_report *report, struct err *err)
+{
+    return load(path, GRAVE_MISTAKES, out, report, err);
 }
 
 void config_report_release(struct config_report *r)

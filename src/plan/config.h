@@ -12,11 +12,13 @@ struct config_mistake {
     unsigned line, column; /* from 1 */
     char *message;         /* "tiers.config.every: found '2 hours', expected a duration like 2h or 30m" */
     bool warning;          /* worth a word, but it works */
+    bool watching;         /* in `alerts:` or `health:`: what is backed up does not depend on it */
 };
 
 struct config_report {
     struct config_mistake *items;
     size_t count, errors; /* errors: of them that are no warnings */
+    size_t grave;         /* … and not of watching and telling alone */
 };
 
 enum { CONFIG_MAX_BYTES = 1 << 20 };
@@ -27,6 +29,10 @@ enum { CONFIG_MAX_BYTES = 1 << 20 };
 int config_load(const char *path, struct plan **out, struct config_report *report, struct err *err);
 int config_parse(const char *text, size_t len, const char *path, struct plan **out, struct config_report *report,
                  struct err *err);
+/* For whoever backs up, or tells of it: as config_load(), but mistakes in `alerts:` and `health:` alone do not keep it
+ * from that. *out then is a plan without the channels that have one, with the defaults of what is not understood, and
+ * says where they are (struct plan_alerts). */
+int config_load_to_run(const char *path, struct plan **out, struct config_report *report, struct err *err);
 void config_report_release(struct config_report *r);
 
 /* $CLAWBACK_CONFIG, else $XDG_CONFIG_HOME/clawback/clawback.yaml, else ~/.config/clawback/clawback.yaml, else

@@ -175,16 +175,19 @@ static void check_channel(struct config_reader *r, const struct yaml_node *key, 
 
 void config_check_alerts(struct config_reader *r, const struct yaml_node *document)
 {
-    const struct plan_alerts *a = &r->plan->alerts;
+    struct plan_alerts *a = &r->plan->alerts;
     const struct yaml_node *alerts = yaml_get(document, "alerts");
     if (a->channel_count == 0)
         return;
     const struct yaml_node *channels = yaml_get(alerts, "channels");
     size_t was = config_trail_push(r, "alerts.channels");
+    r->watching = true;
     for (size_t i = 0; i < a->channel_count; i++) {
-        size_t here = config_trail_push(r, channels->keys[i]->text);
+        size_t here = config_trail_push(r, channels->keys[i]->text), before = r->mistakes;
         check_channel(r, channels->keys[i], channels->items[i], &a->channels[i]);
+        a->channels[i].broken = a->channels[i].broken || r->mistakes > before;
         config_trail_pop(r, here);
     }
+    r->watching = false;
     config_trail_pop(r, was);
 }

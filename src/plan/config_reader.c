@@ -12,24 +12,26 @@
  */
 
 /* Kept in order of their places; of one place, in order of their finding. */
-void config_report_add(struct config_report *report, unsigned line, unsigned column, bool warning, const char *message)
+void config_report_add(struct config_report *report, const struct config_mistake *m)
 {
+    static char too_many[] = "there are more mistakes than are shown";
+    static const struct config_mistake LAST = {.message = too_many}; /* sorts first: it is seen */
     if (report->count > CONFIG_MISTAKES_MAX)
         return;
-    if (report->count == CONFIG_MISTAKES_MAX) {
-        line = column = 0; /* sorts first: it is seen */
-        message = "there are more mistakes than are shown";
-    }
+    if (report->count == CONFIG_MISTAKES_MAX)
+        m = &LAST;
     report->items = mem_array(report->items, report->count + 1, sizeof *report->items);
     size_t i = report->count++;
     for (; i > 0; i--) {
         const struct config_mistake *before = &report->items[i - 1];
-        if (before->line < line || (before->line == line && before->column <= column))
+        if (before->line < m->line || (before->line == m->line && before->column <= m->column))
             break;
         report->items[i] = *before;
     }
-    report->items[i] = (struct config_mistake){line, column, mem_strdup(message), warning};
-    report->errors += !warning;
+    report->items[i] = *m;
+    report->items[i].message = mem_strdup(m->message);
+    report->errors += !m->warning;
+    report->grave += !m->warning && !m->watching;
 }
 
 static void __attribute__((format(printf, 4, 0)))
@@ -39,7 +41,8 @@ add_formatted(struct config_reader *r, const struct yaml_node *at, bool warning,
     const char *trail = buf_cstr(&r->trail);
     vsnprintf(text, sizeof text, format, args);
     snprintf(message, sizeof message, "%s%s%s", trail, trail[0] != '\0' ? ": " : "", text);
-    config_report_add(r->report, at->line, at->column, warning, message);
+    config_report_add(r->report, &(struct config_mistake){at->line, at->column, message, warning, r->watching});
+    r->mistakes += !warning;
 }
 
 void config_mistake(struct config_reader *r, const struct yaml_node *at, const char *format, ...)

@@ -20,6 +20,8 @@ struct config_reader {
     struct config_report *report;
     struct buf trail;  /* "tiers.config.every": where we are, for messages */
     bool private_file; /* nobody else can read the file */
+    bool watching;     /* mistakes are in `alerts:` or `health:` */
+    size_t mistakes;   /* that were met until now */
 };
 
 struct config_field;
@@ -42,8 +44,8 @@ void config_warn(struct config_reader *r, const struct yaml_node *at, const char
     __attribute__((format(printf, 3, 4)));
 /* "TRAIL: found 'x', expected …" */
 void config_expected(struct config_reader *r, const struct yaml_node *at, const char *what);
-/* At any place, the trail left out. */
-void config_report_add(struct config_report *report, unsigned line, unsigned column, bool warning, const char *message);
+/* At any place, the trail left out. The message is copied. */
+void config_report_add(struct config_report *report, const struct config_mistake *m);
 
 /* Adds ".key", or "[3]"; gives back the length to go back to. */
 size_t config_trail_push(struct config_reader *r, const char *key);

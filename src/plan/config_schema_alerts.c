@@ -127,7 +127,9 @@ static const struct config_field HEALTH[] = {
 void config_take_health(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
 {
     (void)f;
+    r->watching = true;
     config_read_map(r, n, to, HEALTH);
+    r->watching = false;
 }
 
 /* ------------------------------------------------------------------------------------------------------- parts of
@@ -378,6 +380,7 @@ static void take_channels(struct config_reader *r, const struct yaml_node *n, vo
     a->channels = config_name_array(r, n, sizeof *a->channels, &a->channel_count);
     for (size_t i = 0; i < a->channel_count; i++) {
         struct plan_channel *c = &a->channels[i];
+        size_t before = r->mistakes;
         *c = (struct plan_channel){
             .name = "", .at_least = ALERT_WARNING, .timeout_ms = 30 * SECOND_MS, .line = n->keys[i]->line};
         config_take_name(r, n->keys[i], &c->name, f);
@@ -385,6 +388,7 @@ static void take_channels(struct config_reader *r, const struct yaml_node *n, vo
         config_read_map(r, n->items[i], c, CHANNEL);
         if (c->kind == CHANNEL_EMAIL && n->items[i]->kind == YAML_MAP && yaml_get(n->items[i], "digest") == NULL)
             c->digests = DIGEST_DAILY | DIGEST_WEEKLY;
+        c->broken = r->mistakes > before;
         config_trail_pop(r, was);
     }
 }
@@ -400,7 +404,9 @@ static const struct config_field ALERTS[] = {
 void config_take_alerts(struct config_reader *r, const struct yaml_node *n, void *to, const struct config_field *f)
 {
     (void)f;
+    r->watching = true;
     config_read_map(r, n, to, ALERTS);
+    r->watching = false;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- retry

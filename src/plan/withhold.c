@@ -17,6 +17,8 @@ void plan_withhold_secrets(const struct plan *p)
         withhold(&p->alerts.channels[i].token);
         withhold(&p->alerts.channels[i].address.secret);
     }
+    for (size_t i = 0; i < p->alerts.unread_count; i++)
+        withhold(&p->alerts.unread[i]);
     process_withhold("CLAWBACK_PASSPHRASE");
     process_withhold("RESTIC_PASSWORD");
 }

@@ -39,6 +39,23 @@ static void judge_records(const struct health_options *o, const struct strlist *
     f->command = mem_printf("ls -la '%s/runs'", o->state_dir);
 }
 
+/* --- the rule that is ours: "plan" --- */
+
+/* Whoever is told is not who should be told, or not of what he wanted to be. */
+static void judge_plan(const struct plan *p, struct finding_list *out)
+{
+    const struct strlist *mistakes = &p->alerts.mistakes;
+    if (mistakes->count == 0) {
+        finding_add(out, "plan", "alerts", ALERT_FINE, "the plan has no mistakes in 'alerts' and 'health'");
+        return;
+    }
+    struct finding *f =
+        finding_add(out, "plan", "alerts", ALERT_WARNING,
+                    "not everybody may be told what is wrong: there is a mistake at %s", mistakes->items[0]);
+    f->details = mistakes->count > 1 ? strlist_join(mistakes, "\n") : NULL;
+    f->command = mem_strdup("clawback config check");
+}
+
 static void judge_alerts(const struct health_options *o, const struct err *why, struct finding *f)
 {
     if (why->code == ERR_NONE)
@@ -104,6 +121,7 @@ static void judge(const struct health_options *o, struct health_report *r, struc
     if (s != NULL)
         ask_state(o, s, &r->facts, why);
     rules_apply(&r->facts, &r->findings);
+    judge_plan(o->plan, &r->findings);
     health_name_plan(o->plan, &r->findings);
     judge_records(o, &r->held->trouble, &r->findings);
     if (s == NULL && why->code == ERR_NONE)

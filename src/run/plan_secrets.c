@@ -7,7 +7,7 @@
 static void add(struct plan_secrets *out, const struct secret *s)
 {
     struct stat st;
-    if (s->kind != SECRET_FILE || stat(s->name, &st) != 0)
+    if (s->kind != SECRET_FILE || stat(s->name, &st) != 0 || !S_ISREG(st.st_mode))
         return;
     out->items = mem_array(out->items, out->count + 1, sizeof *out->items);
     out->items[out->count++] = (struct plan_secret_file){st.st_dev, st.st_ino};
@@ -29,6 +29,8 @@ void plan_secrets_find(struct plan_secrets *out, const struct plan *p)
         add(out, &p->alerts.channels[i].token);
         add(out, &p->alerts.channels[i].address.secret);
     }
+    for (size_t i = 0; i < p->alerts.unread_count; i++)
+        add(out, &p->alerts.unread[i]);
 }
 
 bool plan_secrets_has(const struct plan_secrets *s, const char *path)

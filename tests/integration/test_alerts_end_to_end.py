@@ -52,6 +52,11 @@ for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $p >> %s 2>/dev/null; echo >> %
     return "%s: {command: [%s]%s}" % (name, program, more)
 
 
+def plan_line(plan, word):
+    with open(plan.file) as f:
+        return next(i for i, line in enumerate(f, 1) if line.strip().startswith(word))
+
+
 def text_of(path):
     if not os.path.exists(path):
         return ""
@@ -461,6 +466,43 @@ def test_a_disk_that_fills_is_told_in_time(box):
             levels += [(a["change"], a["now"]) for r in web.requests for a in r.json()["alerts"] if a["rule"] == "space"]
             del web.requests[:]
         equal(levels, [("opened", "warning"), ("worse", "critical"), ("closed", "fine")], "what was told of the space")
+
+
+# --- a plan with mistakes ---
+
+def test_a_channel_with_a_mistake_keeps_no_run_from_backing_up(box):
+    wrong = "mail: {email: {server: \"smtp://127.0.0.1:1\", to: b@example.org}}"
+    plan = plan_with(box, MENDED, command_channel(box), wrong)
+    line = plan_line(plan, "mail:")
+    done = plan.run("broken")
+    check("%s:%d: alerts.channels.mail.email: expected 'from'" % (plan.file, line) in done.err, "what run says", done)
+    equal([r["status"] for r in plan.records("broken")], ["started", "completed"], "the run")
+    told = text_of(box.path("own.txt"))
+    check("WARNING" in told and "there is a mistake at %s:%d: alerts.channels.mail" % (plan.file, line) in told, "what is told", told)
+    check("type: clawback config check -c " + plan.file in told, "what to type", told)
+    equal(found(box, plan)[("plan", "alerts")], "warning", "what health finds")
+    check("alerts.channels.mail.email" in text_of(state(box, "clawback.log")), "the log")
+    for command, rc in ((["config", "check"], 1), (["doctor", "--offline"], 1), (["alerts", "test"], 1)):
+        refused = box.run([clawback_binary()] + command + ["-c", plan.file], rc=rc)
+        check(":%d:" % line in refused.out + refused.err, "%s does not name the line" % command, refused)
+    plan.more = plan.more.replace("to: b@example.org", "from: a@example.org, to: b@example.org")
+    plan.write(MENDED)
+    equal(found(box, plan)[("plan", "alerts")], "fine", "what health finds afterwards")
+    plan.write(MENDED.replace("files", "fils"))
+    plan.run("broken", rc=1)
+    equal(len(plan.records("broken")), 2, "lines of a run whose sources are not understood")
+
+
+def test_what_waits_for_a_channel_survives_a_mistake_in_it(box):
+    port = closed_port()
+    plan = plan_with(box, BROKEN, "hook: {webhook: \"http://127.0.0.1:%d/in\"}" % port)
+    plan.run("broken", rc=1)
+    equal(len(rows(box, "SELECT * FROM outbox")), 1, "what waits")
+    plan.more = plan.more.replace("webhook", "webhok")
+    plan.write(BROKEN)
+    box.run([clawback_binary(), "alerts", "flush", "-c", plan.file])
+    box.run([clawback_binary(), "health", "-q", "-c", plan.file], rc=2)
+    equal(len(rows(box, "SELECT * FROM outbox")), 1, "what still waits")
 
 
 # --- when nothing can be kept ---

@@ -445,6 +445,11 @@ alerts:
     name, = [n for n in os.listdir(where) if n.endswith(".tar.gz") and "latest" not in n]
     listed = box.run(["tar", "tzf", os.path.join(where, name)]).out
     check("notes.md" in listed and ".env" not in listed and "openclaw.json" not in listed, "members", listed)
+    plan.more = plan.more.replace("token:", "tokn:").replace("to: b@", "too: b@")
+    plan.write(tier)
+    done = plan.run("full", rc=(0, 3))
+    check("tokn" in done.err, "the mistakes are not named", done)
+    listed += box.run(["tar", "tzf", sorted(os.path.join(where, n) for n in os.listdir(where) if n.endswith(".tar.gz") and "latest" not in n)[-1]]).out
     check("remember.txt" not in listed and "other.txt" not in listed, "the passphrase is in it", listed)
     check(not any(n in listed for n in ("one.txt", "two.txt", "three.txt")), "what channels log in with is in it", listed)
 

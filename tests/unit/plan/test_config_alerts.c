@@ -548,6 +548,80 @@ static void test_channel__a_token_in_a_file_for_others_is_warned_of(void **state
     scratch_remove(dir);
 }
 
+/* --- mistakes that keep nobody from backing up --- */
+
+static int load_to_run(const char *text, struct plan **out, struct config_report *report)
+{
+    char *dir = scratch_make(), *path = mem_printf("%s/c.yaml", dir);
+    assert_int_equal(os_write_file_atomic(path, text, strlen(text), 0600, NULL), 0);
+    int rc = config_load_to_run(path, out, report, NULL);
+    free(path);
+    scratch_remove(dir);
+    return rc;
+}
+
+static void test_load_to_run__leaves_out_what_is_wrong_in_alerts_and_health(void **state)
+{
+    (void)state;
+    struct plan *p;
+    struct config_report report;
+    static const char text[] = BASE "health: {slow: soon, full: 70%}\n"
+                                    "alerts:\n"
+                                    "  repeat: 5\n"
+                                    "  channels:\n"
+                                    "    mail: {email: {server: \"smtp://h\", to: a@b, tokn: {file: /t/mail}}}\n"
+                                    "    own: {command: [/bin/tell]}\n"
+                                    "    phone: {telegram: {chat: 7, token: ~/tg}, levl: info}\n"
+                                    "    alive: {ping: {url: {env: PING_URL}, tiers: [nowhere]}}\n"
+                                    "    alive: {syslog: user}\n";
+    assert_int_equal(load_to_run(text, &p, &report), 0);
+    assert_int_equal(report.errors, 8);
+    assert_int_equal(report.grave, 0);
+    assert_int_equal(p->alerts.channel_count, 1);
+    assert_string_equal(p->alerts.channels[0].name, "own");
+    assert_int_equal(p->alerts.repeat_ms, 24 * 3600 * 1000);
+    assert_int_equal(p->health.slow_ms, 600 * 1000);
+    assert_int_equal(p->health.full_percent, 70);
+    assert_int_equal(p->alerts.mistakes.count, 8);
+    assert_non_null(strstr(p->alerts.mistakes.items[0], "c.yaml:6: health.slow"));
+    assert_string_equal(strrchr(p->alerts.mistakes.items[0], ':'), ": health.slow");
+    assert_int_equal(p->alerts.unread_count, 3);
+    assert_string_equal(p->alerts.unread[0].name, "/t/mail");
+    assert_int_equal(p->alerts.unread[1].name[0], '/');
+    assert_int_equal(p->alerts.unread[2].kind, SECRET_ENV);
+    assert_string_equal(p->alerts.unread[2].name, "PING_URL");
+    config_report_release(&report);
+    plan_free(p);
+}
+
+static void test_load_to_run__refuses_what_is_wrong_elsewhere(void **state)
+{
+    (void)state;
+    static const char *const LINES[] = {"alert: {channels: {}}", "limits: {cpus: x}", "alerts: {repeat: 5}\nhome: x",
+                                        "alerts: {repeat: 5}\ntiers: {}"};
+    for (size_t i = 0; i < sizeof LINES / sizeof *LINES; i++) {
+        struct plan *p;
+        struct config_report report;
+        char *text = mem_printf("%s%s\n", BASE, LINES[i]);
+        assert_int_equal(load_to_run(text, &p, &report), -1);
+        assert_null(p);
+        config_report_release(&report);
+        free(text);
+    }
+}
+
+static void test_load_to_run__is_no_different_where_nothing_is_wrong(void **state)
+{
+    (void)state;
+    struct plan *p;
+    struct config_report report;
+    assert_int_equal(load_to_run(BASE "alerts: {channels: {a: {syslog: user}}}\n", &p, &report), 0);
+    assert_int_equal(p->alerts.channel_count, 1);
+    assert_int_equal(p->alerts.mistakes.count + p->alerts.unread_count + report.count, 0);
+    config_report_release(&report);
+    plan_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +646,9 @@ int main(void)
         cmocka_unit_test(test_channel__pings_name_tiers_that_exist),
         cmocka_unit_test(test_url_token__finds_and_hides_what_lets_in),
         cmocka_unit_test(test_channel__a_token_in_a_file_for_others_is_warned_of),
+        cmocka_unit_test(test_load_to_run__leaves_out_what_is_wrong_in_alerts_and_health),
+        cmocka_unit_test(test_load_to_run__refuses_what_is_wrong_elsewhere),
+        cmocka_unit_test(test_load_to_run__is_no_different_where_nothing_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
