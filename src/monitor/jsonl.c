@@ -94,6 +94,19 @@ static int read_end(int fd, const struct jsonl_limits *limits, struct buf *out)
     return 0;
 }
 
+/* Where what stays begins: the last lines, as many as may be, but the newest in any case. whole: the text is the whole
+ * file. */
+static size_t end_of_gone(const unsigned char *text, size_t len, bool whole, const struct jsonl_limits *limits)
+{
+    size_t gone = last_lines(text, len, limits->kept_lines), most = limits->max_bytes / 4 * 3;
+    bool room = len - gone <= limits->max_bytes - limits->max_bytes / 32; /* for many lines more */
+    if (room || (whole && gone == 0))
+        return gone;
+    const unsigned char *stop = memchr(text + len - most - 1, '\n', most + 1);
+    size_t newest = last_lines(text, len, 1), next = stop != NULL ? (size_t)(stop + 1 - text) : len;
+    return next < newest ? next : newest;
+}
+
 /* Under the file's lock. What cannot be cut now is cut another time. A few long lines may pass the limit: they are not
  * written again and again for nothing. */
 static void cut(int fd, const char *path, const struct jsonl_limits *limits)
@@ -104,8 +117,8 @@ static void cut(int fd, const char *path, const struct jsonl_limits *limits)
     struct buf text, kept;
     buf_init(&text, limits->read_bytes + 2);
     buf_init(&kept, 2 * limits->read_bytes + 2);
-    if (read_end(fd, limits, &text) == 0) {
-        size_t gone = last_lines(text.data, text.len, limits->kept_lines);
+    if (read_end(fd, limits, &text) == 0 && text.len > 0) {
+        size_t gone = end_of_gone(text.data, text.len, (off_t)text.len == st.st_size, limits);
         if (gone > 0 && limits->keep != NULL)
             limits->keep((const char *)text.data, gone, &kept);
         buf_append(&kept, text.data + gone, text.len - gone);

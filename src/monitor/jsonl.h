@@ -13,7 +13,8 @@ typedef void jsonl_keep(const char *text, size_t len, struct buf *out);
 
 struct jsonl_limits {
     size_t max_bytes;  /* a file that passes it … */
-    size_t kept_lines; /* … is cut to so many lines */
+    size_t kept_lines; /* … is cut to so many lines; where these alone (nearly) pass it, to three quarters of it, so
+                        * that the next lines do not have it cut again */
     size_t read_bytes; /* of a file that somebody let grow only the last so many bytes are read */
     jsonl_keep *keep;  /* what must outlive the cutting: goes before the kept lines. NULL: nothing */
 };

@@ -82,6 +82,54 @@ static void test_jsonl__is_cut_to_its_last_lines(void **state)
     free(text);
 }
 
+static ino_t inode_of(const char *name)
+{
+    struct stat st;
+    char *path = box_path(name);
+    assert_int_equal(stat(path, &st), 0);
+    free(path);
+    return st.st_ino;
+}
+
+/* Five lines pass the limit by themselves. */
+static void test_jsonl__of_long_lines_keeps_fewer_and_is_cut_seldom(void **state)
+{
+    (void)state;
+    char line[400];
+    unsigned cuts = 0;
+    for (int i = 0; i < 30; i++) {
+        ino_t before = i > 0 ? inode_of("log") : 0;
+        snprintf(line, sizeof line, "%0*d\n", i == 29 ? 350 : 199, i);
+        assert_int_equal(append("log", line, NULL), 0);
+        cuts += i > 0 && inode_of("log") != before;
+    }
+    assert_true(cuts > 0 && cuts <= 15);
+    struct jsonl_limits all = {.max_bytes = 1 << 20, .kept_lines = 100, .read_bytes = 1 << 20};
+    char *text = tail("log", 100, &all);
+    assert_true(strlen(text) <= 1000 && strlen(text) >= 550);
+    assert_int_equal(strspn(text, "0"), strcspn(text, "123456789")); /* it begins with a whole line */
+    assert_non_null(strstr(text, "0028\n"));
+    assert_non_null(strstr(text, "0029\n"));
+    free(text);
+}
+
+static void test_jsonl__keeps_the_newest_line_however_long(void **state)
+{
+    (void)state;
+    char line[3000];
+    for (int i = 0; i < 3; i++) {
+        snprintf(line, sizeof line, "%0900d\n", i);
+        assert_int_equal(append("log", line, NULL), 0);
+    }
+    check_tail("log", 10, line);
+    snprintf(line, sizeof line, "%02500d\n", 7); /* more than is ever read at once */
+    assert_int_equal(append("log", line, NULL), 0);
+    struct jsonl_limits all = {.max_bytes = 1 << 20, .kept_lines = 100, .read_bytes = 1 << 20};
+    char *text = tail("log", 1, &all);
+    assert_string_equal(text, line);
+    free(text);
+}
+
 static void test_jsonl__reads_the_end_of_one_that_somebody_let_grow(void **state)
 {
     (void)state;
@@ -168,6 +216,8 @@ int main(void)
         TEST(test_jsonl__appends_and_gives_the_last_lines),
         TEST(test_jsonl__ends_a_torn_line),
         TEST(test_jsonl__is_cut_to_its_last_lines),
+        TEST(test_jsonl__of_long_lines_keeps_fewer_and_is_cut_seldom),
+        TEST(test_jsonl__keeps_the_newest_line_however_long),
         TEST(test_jsonl__reads_the_end_of_one_that_somebody_let_grow),
         TEST(test_jsonl__refuses_what_is_no_file),
         TEST(test_jsonl__of_a_full_disk_nothing_half_stays),
