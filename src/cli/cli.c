@@ -8,6 +8,7 @@
 #include "cli/environment.h"
 #include "cli/help.h"
 #include "cli/options.h"
+#include "os/journal.h"
 #include "os/priority.h"
 
 static const char WHERE[] = "Repository and passphrase", OUTPUT[] = "What it prints", RESOURCES[] = "Resources";
@@ -125,6 +126,8 @@ static void look_at_terminal(struct cli *cli)
 {
     cli->color_out = colors_wanted(cli, STDOUT_FILENO);
     cli->color_err = colors_wanted(cli, STDERR_FILENO);
+    cli->journal_out = os_is_journal(STDOUT_FILENO);
+    cli->journal_err = os_is_journal(STDERR_FILENO);
     cli->terminal = isatty(STDERR_FILENO) == 1 && !cli->quiet && !cli->json;
 }
 

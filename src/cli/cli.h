@@ -32,6 +32,7 @@ struct cli {
     /* state */
     bool default_repository;             /* cli_repository() took the default */
     bool color_out, color_err, terminal; /* terminal: standard error is one, and neither --quiet nor --json was given */
+    bool journal_out, journal_err;       /* systemd's journal reads it: lines that matter say how much */
     const struct command *command;
 };
 extern const struct option CLI_GLOBAL_OPTIONS[];

@@ -84,11 +84,14 @@ static void say(struct cli *cli, const struct health_args *o, const struct healt
     }
     buf_init(&text, HEALTH_VIEW_MAX_BYTES);
     unsigned columns = cli_columns(stdout);
+    bool silent = cli->quiet && r->worst < ALERT_WARNING;
     if (o->nagios)
         health_view_nagios(r, &text);
     else if (o->prometheus != NULL && strcmp(o->prometheus, "-") == 0)
         health_view_prometheus(r, &text);
-    else if (!cli->quiet || r->worst >= ALERT_WARNING)
+    else if (!silent && cli->journal_out)
+        health_view_journal(r, cli->verbose > 0, &text);
+    else if (!silent)
         health_view_text(r, cli->verbose > 0, cli->color_out, columns < WIDTH_MAX ? columns : WIDTH_MAX, &text);
     print_buf(cli, &text);
     buf_release(&text);

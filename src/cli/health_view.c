@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/text.h"
+#include "os/journal.h"
 
 enum { MARK_COLUMNS = 10, SHOWN_MAX_BYTES = 8192 };
 
@@ -92,6 +93,29 @@ void health_view_text(const struct health_report *r, bool verbose, bool color, s
     for (size_t i = 0; i < r->findings.count; i++)
         if (verbose || order[i]->level > ALERT_FINE)
             add_finding(order[i], color, width, out);
+    free(order);
+    add_sum(&r->findings, out);
+}
+
+/* --- for the journal, which takes a priority from the beginning of each line --- */
+
+static void add_with_priority(const struct finding *f, struct buf *out)
+{
+    static const char *const PRIORITIES[] = {OS_JOURNAL_INFO, OS_JOURNAL_INFO, OS_JOURNAL_WARNING, OS_JOURNAL_CRITICAL};
+    struct buf text;
+    buf_init(&text, HEALTH_VIEW_MAX_BYTES);
+    add_finding(f, false, SHOWN_MAX_BYTES, &text);
+    for (const char *at = buf_cstr(&text), *end; (end = strchr(at, '\n')) != NULL; at = end + 1)
+        buf_printf(out, "%s%.*s\n", PRIORITIES[f->level], (int)(end - at), at);
+    buf_release(&text);
+}
+
+void health_view_journal(const struct health_report *r, bool verbose, struct buf *out)
+{
+    const struct finding **order = health_view_order(&r->findings);
+    for (size_t i = 0; i < r->findings.count; i++)
+        if (verbose || order[i]->level > ALERT_FINE)
+            add_with_priority(order[i], out);
     free(order);
     add_sum(&r->findings, out);
 }

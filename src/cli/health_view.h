@@ -8,6 +8,8 @@
 
 /* For people: the worst first, one line each with the command to type; then how many. verbose: the fine ones too. */
 void health_view_text(const struct health_report *r, bool verbose, bool color, size_t width, struct buf *out);
+/* The same for the journal: each line with its priority. */
+void health_view_journal(const struct health_report *r, bool verbose, struct buf *out);
 /* One document, message_type "health". */
 json_t *health_view_json(const struct health_report *r);
 /* A plugin's output: a line "LEVEL: text | performance data", then further lines. */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/text.h"
 #include "os/clock.h"
+#include "os/journal.h"
 
 static pthread_mutex_t output_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool live_line_shown; /* under output_mutex */
@@ -95,9 +96,11 @@ int cli_fail(struct cli *cli, const struct err *err)
     char shown[ERR_MESSAGE_BYTES * 2];
     cli_printable(err->message, shown, sizeof shown);
     begin_stderr();
-    fprintf(stderr, "%serror:%s %s\n", cli->color_err ? TEXT_RED : "", cli->color_err ? TEXT_PLAIN : "", shown);
+    const char *priority = cli->journal_err ? OS_JOURNAL_ERROR : "";
+    const char *plain = cli->color_err ? TEXT_PLAIN : "";
+    fprintf(stderr, "%s%serror:%s %s\n", priority, cli->color_err ? TEXT_RED : "", plain, shown);
     if (hint != NULL)
-        fprintf(stderr, "%shint:%s %s\n", cli->color_err ? TEXT_BOLD : "", cli->color_err ? TEXT_PLAIN : "", hint);
+        fprintf(stderr, "%s%shint:%s %s\n", priority, cli->color_err ? TEXT_BOLD : "", plain, hint);
     output_end();
     return status;
 }
@@ -115,7 +118,8 @@ void cli_note(struct cli *cli, const char *format, ...)
     va_end(args);
 }
 
-static void complain(struct cli *cli, const char *label, const char *color, const char *format, va_list args)
+static void complain(struct cli *cli, const char *label, const char *color, const char *priority, const char *format,
+                     va_list args)
 {
     char text[4096];
     vsnprintf(text, sizeof text, format, args);
@@ -128,7 +132,8 @@ static void complain(struct cli *cli, const char *label, const char *color, cons
     char shown[2 * sizeof text];
     cli_printable(text, shown, sizeof shown);
     begin_stderr();
-    fprintf(stderr, "%s%s:%s %s\n", cli->color_err ? color : "", label, cli->color_err ? TEXT_PLAIN : "", shown);
+    fprintf(stderr, "%s%s%s:%s %s\n", cli->journal_err ? priority : "", cli->color_err ? color : "", label,
+            cli->color_err ? TEXT_PLAIN : "", shown);
     output_end();
 }
 
@@ -136,7 +141,7 @@ void cli_warn(struct cli *cli, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    complain(cli, "warning", TEXT_YELLOW, format, args);
+    complain(cli, "warning", TEXT_YELLOW, OS_JOURNAL_WARNING, format, args);
     va_end(args);
 }
 
@@ -144,7 +149,7 @@ void cli_error(struct cli *cli, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    complain(cli, "error", TEXT_RED, format, args);
+    complain(cli, "error", TEXT_RED, OS_JOURNAL_ERROR, format, args);
     va_end(args);
 }
 

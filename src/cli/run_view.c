@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "os/clock.h"
+#include "os/journal.h"
 
 enum { SHOWN_BYTES = 4096 };
 
@@ -63,6 +64,13 @@ static const char *mark(const struct cli *cli, const struct record *r)
     return r->status == RECORD_SKIPPED ? "skipped" : "ok";
 }
 
+static const char *priority(const struct cli *cli, const struct record *r)
+{
+    if (!cli->journal_out)
+        return "";
+    return r->status == RECORD_FAILED ? OS_JOURNAL_ERROR : r->exit_code != 0 ? OS_JOURNAL_WARNING : "";
+}
+
 static void print_destination(struct run_view *v, const struct record_destination *d)
 {
     char added[24], free_text[24], count[32];
@@ -86,8 +94,8 @@ static void print_push(struct run_view *v, const struct record_source *s)
 static void print_tier(struct run_view *v, const struct record *r)
 {
     char size[24], duration[32], count[32];
-    cli_print(v->cli, "%s: %s, %s source%s, %s in %s%s", r->tier, mark(v->cli, r), cli_count(r->source_count, count),
-              r->source_count == 1 ? "" : "s", bytes_text(r->bytes_processed, size),
+    cli_print(v->cli, "%s%s: %s, %s source%s, %s in %s%s", priority(v->cli, r), r->tier, mark(v->cli, r),
+              cli_count(r->source_count, count), r->source_count == 1 ? "" : "s", bytes_text(r->bytes_processed, size),
               cli_duration(r->duration_ms * 1000000, duration), v->dry_run ? " (dry run: nothing was stored)" : "");
     for (size_t i = 0; !v->cli->quiet && !v->dry_run && i < r->destination_count; i++)
         print_destination(v, &r->destinations[i]);

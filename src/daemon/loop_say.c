@@ -9,23 +9,23 @@
 #include "base/mem.h"
 #include "daemon/loop_internal.h"
 #include "os/clock.h"
+#include "os/journal.h"
 
 enum { LINE_BYTES = 2048 };
 
-/* The journal takes a priority from the beginning of a line (sd-daemon(3)). */
-static int priority(enum log_level level)
+static const char *priority(enum log_level level)
 {
     switch (level) {
     case LOG_LEVEL_DEBUG:
-        return 7;
+        return OS_JOURNAL_DEBUG;
     case LOG_LEVEL_INFO:
-        return 6;
+        return OS_JOURNAL_INFO;
     case LOG_LEVEL_WARNING:
-        return 4;
+        return OS_JOURNAL_WARNING;
     case LOG_LEVEL_ERROR:
         break;
     }
-    return 3;
+    return OS_JOURNAL_ERROR;
 }
 
 /* A reader that has stopped reading must not stop the daemon: a line that would have to wait is left out. */
@@ -35,23 +35,11 @@ static bool can_write(int fd)
     return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLNVAL)) == 0;
 }
 
-/* $JOURNAL_STREAM says which file the journal reads: somebody may have led standard error elsewhere since. */
-static bool is_journal(int fd)
-{
-    const char *stream = getenv("JOURNAL_STREAM");
-    char ours[64];
-    struct stat st;
-    if (stream == NULL || fstat(fd, &st) != 0)
-        return false;
-    snprintf(ours, sizeof ours, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-    return strcmp(stream, ours) == 0;
-}
-
 static void tell(enum log_level level, const char *text)
 {
     char line[LINE_BYTES], when[32] = "";
-    if (is_journal(STDERR_FILENO)) {
-        snprintf(when, sizeof when, "<%d>", priority(level));
+    if (os_is_journal(STDERR_FILENO)) {
+        snprintf(when, sizeof when, "%s", priority(level));
     } else {
         struct timespec now = os_now();
         struct tm tm = {0};

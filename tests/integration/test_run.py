@@ -970,6 +970,29 @@ def test_an_interrupt_is_recorded(box):
     equal([record["status"], record["exitCode"]], ["failed", 130], "the record")
 
 
+def test_the_journal_gets_priorities(box):
+    plan = Plan(box, CONFIG + """
+  broken: {files: [~/.openclaw], to: usb, hooks: {before: 'false'}}
+""", more="health: {full: off}\n")
+
+    def lines(command, journal=True):
+        with open(box.path("journal"), "w") as f:
+            st = os.fstat(f.fileno())
+            box.start([clawback_binary(), command, "-c", plan.file, *(["--all"] if command == "run" else [])], stdout=f, stderr=f,
+                      env={"JOURNAL_STREAM": "%d:%d" % (st.st_dev, st.st_ino + (not journal))}).wait(60)
+        with open(box.path("journal")) as f:
+            return f.read().splitlines()
+    said = lines("run")
+    check(any(line.startswith("<4>warning: config:") for line in said), "the warning", said)
+    check(any(line.startswith("<3>error: broken:") for line in said), "the error of a tier", said)
+    check(any(line.startswith("<3>broken: failed") for line in said), "the tier that failed", said)
+    check(any(line.startswith("config: ok") for line in said), "the tier that did not", said)
+    check(any(line.startswith("<2>CRITICAL ") for line in lines("health")), "what health finds", said)
+    check(not any(line.startswith("<") for line in lines("run", journal=False)), "priorities where no journal listens")
+    os.unlink(plan.file)
+    check(lines("run")[0].startswith("<3>error:"), "the error")
+
+
 @needs_root
 def test_a_record_is_written_on_a_full_disk(box):
     disk = box.mount_tmpfs("disk", "8m")

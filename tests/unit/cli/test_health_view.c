@@ -99,6 +99,11 @@ static void verbose_view(const struct health_report *r, struct buf *out)
     health_view_text(r, true, true, 30, out);
 }
 
+static void journal_view(const struct health_report *r, struct buf *out)
+{
+    health_view_journal(r, true, out);
+}
+
 /* All of what a view says; the caller frees it. */
 static char *said(view *v)
 {
@@ -132,6 +137,18 @@ static void test_health_view__the_worst_first_each_with_its_command(void **state
                            "            +300 MB  /home/me/b\n"
                            "info      config took long\n"
                            "1 critical, 1 warning, 2 fine\n");
+}
+
+static void test_health_view__each_line_has_its_priority_for_the_journal(void **state)
+{
+    (void)state;
+    expect_text(journal_view, "<2>CRITICAL  destination 'nas': not there | a\\nb -> clawback doctor\n"
+                              "<4>warning   config grew by 60 % -> clawback runs config\n"
+                              "<4>            +1.2 GB  /home/me/a\\x1b[31m\n"
+                              "<4>            +300 MB  /home/me/b\n"
+                              "<6>info      config took long\n"
+                              "<6>fine      config is in time\n"
+                              "1 critical, 1 warning, 2 fine\n");
 }
 
 static void test_health_view__fine_ones_are_shown_when_asked_for(void **state)
@@ -279,6 +296,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_health_view__the_worst_first_each_with_its_command),
+        TEST(test_health_view__each_line_has_its_priority_for_the_journal),
         TEST(test_health_view__fine_ones_are_shown_when_asked_for),
         TEST(test_health_view__one_line_when_all_is_well),
         TEST(test_health_view__json_has_everything),
