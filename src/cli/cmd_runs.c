@@ -111,7 +111,8 @@ static int run_runs(struct cli *cli, void *options, int argc, char **argv)
     struct err err = {0};
     struct strlist names = {0};
     struct run_rows rows = {0};
-    struct run_filter filter = {.names = &names, .failed = o->failed, .run_id = o->run_id};
+    struct run_filter filter = {
+        .names = &names, .failed = o->failed, .run_id = o->run_id, .by_begin = o->run_id == NULL && !o->follow};
     const char *other = NULL;
     char *state_dir = record_state_dir();
     for (int i = 0; i < argc; i++)
@@ -150,8 +151,9 @@ const struct command cmd_runs = {
     .arguments = "[JOB|TIER…]",
     .summary = "Show what became of the runs of tiers and of the daemon's jobs",
     .description =
-        "From the run logs (runs/NAME.jsonl in the state directory), the newest first: when a run began, the first "
-        "digits of its ID (for --run), what it was, how it ended, how long it took, how much was read and how much was "
+        "From the run logs (runs/NAME.jsonl in the state directory), the one that began last first: when that was, the "
+        "first digits of its ID (for --run), what it was, how it ended, how long it took, how much was read and how "
+        "much was "
         "added (where the terminal is wide enough), and below that what was the matter. A job of "
         "the daemon's that ran the plan stands beside the tiers of that run, with their sums. Logs reach back 2,000 "
         "lines for each tier and job.\n\n"

@@ -80,18 +80,43 @@ static int gather_log(struct gathering *g, const char *state_dir, const char *na
     return rc;
 }
 
-static int64_t rank_ms(const struct run_row *row)
+struct timespec runs_began(const struct run_row *row)
 {
-    return os_time_ms(row->began.tv_sec != 0 ? &row->began : &row->record.time);
+    const struct record *r = &row->record;
+    struct timespec t = r->time;
+    if (row->began.tv_sec != 0)
+        return row->began;
+    if (r->status == RECORD_STARTED)
+        return t;
+    t.tv_sec -= (time_t)(r->duration_ms / 1000);
+    t.tv_nsec -= (long)(r->duration_ms % 1000) * 1000000;
+    if (t.tv_nsec < 0) {
+        t.tv_nsec += 1000000000;
+        t.tv_sec--;
+    }
+    return t;
 }
 
-static int newest_first(const void *a, const void *b)
+static int by_time(const struct run_row *x, const struct timespec *first, const struct run_row *y,
+                   const struct timespec *second)
+{
+    int64_t a = os_time_ms(first), b = os_time_ms(second);
+    if (a != b)
+        return a > b ? -1 : 1;
+    return x->rank > y->rank ? -1 : x->rank < y->rank;
+}
+
+static int last_begun_first(const void *a, const void *b)
+{
+    struct timespec first = runs_began(a), second = runs_began(b);
+    return by_time(a, &first, b, &second);
+}
+
+static int last_ended_first(const void *a, const void *b)
 {
     const struct run_row *x = a, *y = b;
-    int64_t first = rank_ms(x), second = rank_ms(y);
-    if (first != second)
-        return first > second ? -1 : 1;
-    return x->rank > y->rank ? -1 : x->rank < y->rank;
+    return by_time(x, x->began.tv_sec != 0 ? &x->began : &x->record.time, y,
+                   y->began.tv_sec != 0 ? &y->began : &y->record.time);
 }
 
 static int check_names(const char *state_dir, const struct strlist *names, struct err *err)
@@ -124,7 +149,7 @@ int runs_gather(const char *state_dir, const struct run_filter *filter, struct r
     for (size_t i = 0; i < logs.count && rc == 0; i++)
         rc = gather_log(&g, state_dir, logs.items[i], err);
     if (out->count > 0)
-        qsort(out->items, out->count, sizeof *out->items, newest_first);
+        qsort(out->items, out->count, sizeof *out->items, filter->by_begin ? last_begun_first : last_ended_first);
     strlist_release(&logs);
     if (rc != 0)
         runs_release(out);

@@ -23,9 +23,12 @@ struct run_filter {
     int64_t since_ms;            /* 0: any time */
     bool failed;                 /* failed or incomplete */
     const char *run_id;          /* or its beginning; NULL: any */
+    bool by_begin;               /* what began last comes first; else what ended last, as the logs have it */
 };
 enum { RUN_ID_SHORT = 8, RUN_ID_LEAST = 4 }; /* digits that tables show; that run_id has at least */
 
+/* When it began: of one that has ended, so long ago as it took. */
+struct timespec runs_began(const struct run_row *row);
 /* Reads the logs: ended runs and those that are open, the newest first. ERR_NOT_FOUND: a name that has no log. */
 int runs_gather(const char *state_dir, const struct run_filter *filter, struct run_rows *out, struct err *err);
 void runs_release(struct run_rows *rows);

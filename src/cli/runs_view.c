@@ -24,24 +24,6 @@ enum {
     TABLE_MAX_BYTES = 1 << 30
 };
 
-/* The begin of what has ended. */
-static struct timespec began(const struct run_row *row)
-{
-    const struct record *r = &row->record;
-    struct timespec t = r->time;
-    if (row->began.tv_sec != 0)
-        return row->began;
-    if (r->status == RECORD_STARTED)
-        return t;
-    t.tv_sec -= (time_t)(r->duration_ms / 1000);
-    t.tv_nsec -= (long)(r->duration_ms % 1000) * 1000000;
-    if (t.tv_nsec < 0) {
-        t.tv_nsec += 1000000000;
-        t.tv_sec--;
-    }
-    return t;
-}
-
 static const char *what_is_wrong(const struct record *r)
 {
     if (r->error != NULL)
@@ -91,7 +73,7 @@ static void make_cells(const struct run_row *row, struct cells *out, char **reas
     const struct record *r = &row->record;
     bool ended = r->status == RECORD_COMPLETED || r->status == RECORD_FAILED;
     char when[OS_TIME_BYTES], duration[32] = "", size[24] = "", added[24] = "";
-    struct timespec start = began(row);
+    struct timespec start = runs_began(row);
     if (r->status != RECORD_STARTED && (r->duration_ms > 0 || ended))
         cli_duration(r->duration_ms * 1000000, duration);
     if (ended && (r->bytes_processed > 0 || !r->job))
@@ -288,7 +270,7 @@ static void print_record(struct cli *cli, const struct run_row *row)
 {
     const struct record *r = &row->record;
     char when[OS_TIME_BYTES], duration[32], size[24], added[24], *name = name_of(r), *shown = one_line(name);
-    struct timespec start = began(row);
+    struct timespec start = runs_began(row);
     cli_print(cli, "%s: %s", shown, runs_outcome(row));
     free(name);
     free(shown);

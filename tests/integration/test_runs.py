@@ -74,6 +74,14 @@ def test_the_newest_come_first(box):
         check(row + "\n    " + reason + "\n" in shown.out, "what was the matter with '%s'" % row, shown)
 
 
+def test_a_long_run_stands_where_it_began(box):
+    append(box, "full", started("full", "a", BASE_MS), ended("full", "a", BASE_MS + 7200000, durationMs=7200000))
+    append(box, "config", started("config", "b", BASE_MS + 3600000), ended("config", "b", BASE_MS + 3700000, durationMs=100000))
+    append(box, "git", started("git", "c", BASE_MS + 7100000))
+    equal([row.split()[3] for row in rows(runs(box))], ["git", "config", "full"], "the order")
+    equal([json.loads(line)["jobId"] for line in runs(box, "--json", "--last", "2").out.splitlines()], ["git", "config"], "as JSON")
+
+
 def test_by_name_by_time_by_outcome(box):
     scene(box)
     equal(len(rows(runs(box, "git"))), 1, "of git")
