@@ -236,9 +236,11 @@ static int find_units(struct tier_run *t, struct err *err)
     for (size_t i = 0; i < t->sources.notes.count; i++)
         tier_note(t, "%s", t->sources.notes.items[i]);
     t->units = mem_zalloc((t->sources.count + 1) * sizeof *t->units);
-    for (size_t i = 0; i < t->sources.count; i++)
+    for (size_t i = 0; i < t->sources.count; i++) {
+        struct tier_source *s = &t->sources.items[i];
         t->units[t->unit_count++] =
-            (struct unit){.source = &t->sources.items[i], .name = mem_strdup(t->sources.items[i].label)};
+            (struct unit){.source = s, .name = mem_strdup(s->name != NULL ? s->name : s->label)};
+    }
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "run/server_look.h"
 #include "source/command_source.h"
 #include "source/git.h"
 #include "source/postgres.h"
@@ -74,10 +75,12 @@ static void add_servers(struct tier_sources *all)
                                  : mem_printf("postgres%s%s", p->database != NULL ? " database " : "",
                                               p->database != NULL ? p->database : ""));
     }
-    for (size_t i = 0; i < t->redis_count; i++)
+    for (size_t i = 0; i < t->redis_count; i++) {
+        const struct plan_redis *r = &t->redis[i];
         add(all, TIER_REDIS, i,
-            t->redis[i].container != NULL ? mem_printf("redis in container '%s'", t->redis[i].container)
-                                          : mem_strdup("redis"));
+            r->container != NULL ? mem_printf("redis in container '%s'", r->container) : server_name_redis(r))
+            ->name = redis_source_path(&(struct redis_options){.container = r->container, .url = r->url});
+    }
 }
 
 static int gather_files(struct tier_sources *all, const char *cache_dir, struct err *err)
@@ -126,6 +129,7 @@ int tier_sources_gather(const struct plan *p, const struct plan_tier *t, const c
 void tier_sources_release(struct tier_sources *s)
 {
     for (size_t i = 0; i < s->count; i++) {
+        free(s->items[i].name);
         free(s->items[i].label);
         free(s->items[i].repository);
     }

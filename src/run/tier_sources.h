@@ -17,6 +17,7 @@ enum tier_source_kind { TIER_FILES, TIER_GIT, TIER_POSTGRES, TIER_REDIS, TIER_SQ
 
 struct tier_source {
     enum tier_source_kind kind;
+    char *name;         /* what its snapshot has as its path, where that is known before it is opened; else NULL */
     char *label;        /* for messages: "files", "/git/srv/shop", "postgres in container 'db'" */
     size_t index;       /* in the tier's list of its kind */
     char *repository;   /* TIER_GIT: its path */

@@ -171,6 +171,23 @@ static int look(struct redis_source *s, struct err *err)
     return rc == 0 ? check_server(s, s->place.url.display, err) : -1;
 }
 
+static char *path_of(const char *container, const struct redis_url *url)
+{
+    char *name = virtual_name(container != NULL ? container : url->display), *path = mem_printf("/redis/%s", name);
+    free(name);
+    return path;
+}
+
+char *redis_source_path(const struct redis_options *options)
+{
+    struct redis_url url = {0};
+    if (options->container == NULL && (options->url == NULL || redis_url_parse(options->url, &url, NULL) != 0))
+        return NULL;
+    char *path = path_of(options->container, &url);
+    redis_url_release(&url);
+    return path;
+}
+
 int redis_source_new(struct source **out, const struct redis_options *options, struct err *err)
 {
     static const struct source_ops ops = {.push = push, .free = source_delete};
@@ -186,12 +203,10 @@ int redis_source_new(struct source **out, const struct redis_options *options, s
         source_delete(&s->source);
         return -1;
     }
-    char *name = virtual_name(s->place.container != NULL ? s->place.container : s->place.url.display);
-    s->dir = mem_printf("redis/%s", name);
-    char *path = mem_printf("/%s", s->dir);
+    char *path = path_of(s->place.container, &s->place.url);
+    s->dir = mem_strdup(path + 1);
     strlist_add(&s->source.paths, path);
     free(path);
-    free(name);
     *out = &s->source;
     return 0;
 }

@@ -42,6 +42,9 @@ struct redis_options {
  * What goes wrong with the dump itself is reported as unreadable, under "/redis/NAME/dump.rdb". Warnings, in push: a
  * replica, a node of a cluster, a dump without a checksum or of a kind that is newer than rdb.h knows. */
 int redis_source_new(struct source **out, const struct redis_options *options, struct err *err);
+/* "/redis/NAME", as the source will call itself, whether the server runs or not; of container and url alone. NULL: the
+ * URL is none. The caller frees it. */
+char *redis_source_path(const struct redis_options *options);
 
 enum redis_state {
     REDIS_DOWN,    /* nobody listens, or the container is absent or stopped */

@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import treecmp  # noqa: E402
 from clawtest import (check, clawback_binary, equal, files_below, fingerprint, main, needs, needs_root,  # noqa: E402
                       no_differences, skip, wait_until)
+from fake_services import closed_port  # noqa: E402
 from plan_box import EXAMPLE, PHRASE, Plan  # noqa: E402
 
 MIB = 1 << 20
@@ -968,6 +969,22 @@ def test_an_interrupt_is_recorded(box):
     equal(run.returncode, 130, "exit status")
     record = plan.last("slow")
     equal([record["status"], record["exitCode"]], ["failed", 130], "the record")
+
+
+def test_servers_that_do_not_run_have_the_names_that_they_have_when_they_run(box):
+    ports = [closed_port(), closed_port()]
+    urls = ["redis://someone:secret@127.0.0.1:%d" % port for port in ports]
+    tier = "  databases: {redis: [{url: \"%s\"}, {url: \"%s\"}], when: running, to: usb}\n" % tuple(urls)
+    plan = Plan(box, tier)
+    done = plan.run("databases")
+    names = ["/redis/127.0.0.1:%d" % port for port in ports]
+    equal([(s["name"], s["status"]) for s in plan.last("databases")["sources"]], [(n, "skipped") for n in names], "sources")
+    for port in ports:
+        check("redis at 127.0.0.1:%d skipped" % port in done.err, "what is said", done)
+    plan.write(tier.replace("when: running, ", ""))
+    done = plan.run("databases", rc=1)
+    equal([(s["name"], s["status"]) for s in plan.last("databases")["sources"]], [(n, "failed") for n in names], "sources that fail")
+    check("secret" not in done.err, "the password", done)
 
 
 def test_the_journal_gets_priorities(box):

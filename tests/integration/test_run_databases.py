@@ -75,7 +75,8 @@ def test_what_is_down_is_skipped_and_what_refuses_is_not(box):
         plan.run()
         record = plan.last("databases")
         equal([record["status"], record["exitCode"]], ["completed", 0], "the record")
-        equal(sorted(s["status"] for s in record["sources"]), ["completed", "skipped"], "sources")
+        equal({s["name"]: s["status"] for s in record["sources"]}, {"/postgres/127.0.0.1:%d/shop" % postgres.port: "completed",
+                                                                   "/redis/" + redis.url.split("://")[1].replace("/", "_"): "skipped"}, "sources")
         box.write("password", "wrong\n", 0o600)
         done = plan.run("databases", rc=1)
         check("password" in done.err.lower() and PASSWORD not in done.err, "the message", done)
@@ -84,7 +85,9 @@ def test_what_is_down_is_skipped_and_what_refuses_is_not(box):
         equal([len(plan.snapshots(d)) for d in ("usb", "second")], [1, 1], "snapshots")
         postgres.stop()
         plan.run("databases")
-        equal(plan.last("databases")["status"], "skipped", "status when nothing runs")
+        record = plan.last("databases")
+        equal(record["status"], "skipped", "status when nothing runs")
+        equal([s["name"].split("/")[1] for s in record["sources"]], ["postgres", "redis"], "names when nothing runs")
     finally:
         postgres.close()
 
