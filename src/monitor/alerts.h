@@ -8,7 +8,7 @@
  * worse than before), but when it is still open an hour after; one that is never told is not told as over either.
  *
  * Every change is also a line of alerts.jsonl in the state directory, from which open alerts are rebuilt when the
- * database is lost; they are then told again, since nobody knows whether they were.
+ * database is lost, as are silences; alerts are then told again, since nobody knows whether they were.
  */
 #pragma once
 #include <stdbool.h>

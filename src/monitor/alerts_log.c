@@ -16,6 +16,7 @@ static const char *const CHANGES[] = {[ALERT_OPENED] = "opened",
                                       [ALERT_REMINDED] = "reminded",
                                       [ALERT_CLOSED] = "closed",
                                       [ALERT_BETTER] = "better"};
+static const char SILENCED[] = "silenced"; /* no change of an alert, but what was said about one */
 enum { CHANGE_COUNT = sizeof CHANGES / sizeof *CHANGES };
 
 const char *alert_change_name(enum alert_change change)
@@ -76,6 +77,23 @@ static void set_time(json_t *to, int64_t now_ms)
     set_number(to, "timeMs", now_ms);
 }
 
+/* Takes the object over. */
+static int append(const char *state_dir, json_t *o, const char *rule, struct err *err)
+{
+    char *text = json_dumps(o, JSON_COMPACT), *path = os_path_join(state_dir, "alerts.jsonl");
+    struct buf line;
+    buf_init(&line, LINE_MAX_BYTES);
+    buf_append_str(&line, text);
+    buf_append_byte(&line, '\n');
+    int rc = line.overflow ? err_set(err, ERR_FAILED, "alert '%s' is too long for '%s'", rule, path)
+                           : jsonl_append(path, &line, &LIMITS, err);
+    buf_release(&line);
+    free(path);
+    free(text);
+    json_decref(o);
+    return rc;
+}
+
 int alerts_log_append(const char *state_dir, const struct alert *a, enum alert_level told_level, bool told,
                       int64_t now_ms, struct err *err)
 {
@@ -95,18 +113,19 @@ int alerts_log_append(const char *state_dir, const struct alert *a, enum alert_l
     set_number(o, "openedMs", a->opened_ms);
     set_number(o, "toldLevel", told_level);
     json_object_set_new(o, "told", json_boolean(told));
-    char *text = json_dumps(o, JSON_COMPACT), *path = os_path_join(state_dir, "alerts.jsonl");
-    struct buf line;
-    buf_init(&line, LINE_MAX_BYTES);
-    buf_append_str(&line, text);
-    buf_append_byte(&line, '\n');
-    int rc = line.overflow ? err_set(err, ERR_FAILED, "alert '%s' is too long for '%s'", a->rule, path)
-                           : jsonl_append(path, &line, &LIMITS, err);
-    buf_release(&line);
-    free(path);
-    free(text);
-    json_decref(o);
-    return rc;
+    return append(state_dir, o, a->rule, err);
+}
+
+int alerts_log_append_silence(const char *state_dir, const char *rule, const char *subject, int64_t until_ms,
+                              int64_t now_ms, struct err *err)
+{
+    json_t *o = json_object();
+    set_time(o, now_ms);
+    set_text(o, "change", SILENCED);
+    set_text(o, "rule", rule);
+    set_text(o, "subject", subject);
+    set_number(o, "untilMs", until_ms);
+    return append(state_dir, o, rule, err);
 }
 
 /* --- reading --- */
@@ -161,22 +180,55 @@ static bool decode(const char *line, size_t len, struct alert_line *out)
     return valid;
 }
 
+static bool decode_silence(const char *line, size_t len, struct silence_line *out)
+{
+    json_t *o = len <= LINE_MAX_BYTES ? json_loadb(line, len, 0, NULL) : NULL;
+    const char *change = json_string_value(json_object_get(o, "change"));
+    const json_t *until = json_object_get(o, "untilMs");
+    bool valid = change != NULL && strcmp(change, SILENCED) == 0 && json_is_string(json_object_get(o, "rule")) &&
+                 json_is_integer(until);
+    if (valid)
+        *out = (struct silence_line){get_text(o, "rule"), get_text(o, "subject"), json_integer_value(until)};
+    json_decref(o);
+    return valid;
+}
+
+static void take_line(const char *line, size_t len, struct alert_lines *out)
+{
+    struct silence_line silence;
+    out->items = mem_array(out->items, out->count + 1, sizeof *out->items);
+    if (decode(line, len, &out->items[out->count])) {
+        out->count++;
+    } else if (decode_silence(line, len, &silence)) {
+        out->silences = mem_array(out->silences, out->silence_count + 1, sizeof silence);
+        out->silences[out->silence_count++] = silence;
+    }
+}
+
+static void drop_first(struct alert_lines *l, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        alert_release(&l->items[i].alert);
+    l->count -= count;
+    memmove(l->items, l->items + count, l->count * sizeof *l->items);
+}
+
 int alerts_log_read(const char *state_dir, size_t max, struct alert_lines *out, struct err *err)
 {
     char *path = os_path_join(state_dir, "alerts.jsonl");
     struct buf text;
     *out = (struct alert_lines){0};
     buf_init(&text, LIMITS.read_bytes + 2);
-    int rc = jsonl_read_tail(path, max < LOG_LINES ? max : LOG_LINES, &LIMITS, &text, err);
+    int rc = jsonl_read_tail(path, LOG_LINES, &LIMITS, &text, err);
     const char *from = buf_cstr(&text), *end = from + text.len;
     while (rc == 0 && from < end) {
         const char *stop = memchr(from, '\n', (size_t)(end - from));
         size_t len = (size_t)((stop != NULL ? stop : end) - from);
-        out->items = mem_array(out->items, out->count + 1, sizeof *out->items);
-        if (decode(from, len, &out->items[out->count]))
-            out->count++;
+        take_line(from, len, out);
         from += len + 1;
     }
+    if (out->count > max)
+        drop_first(out, out->count - max);
     buf_release(&text);
     free(path);
     return rc;
@@ -187,6 +239,11 @@ void alerts_log_release(struct alert_lines *l)
     for (size_t i = 0; i < l->count; i++)
         alert_release(&l->items[i].alert);
     free(l->items);
+    for (size_t i = 0; i < l->silence_count; i++) {
+        free(l->silences[i].rule);
+        free(l->silences[i].subject);
+    }
+    free(l->silences);
     *l = (struct alert_lines){0};
 }
 
@@ -199,6 +256,6 @@ int alerts_history(const char *state_dir, size_t max, struct alert_list *out, st
     out->items = mem_array(NULL, lines.count + 1, sizeof *out->items);
     while (lines.count > 0)
         out->items[out->count++] = lines.items[--lines.count].alert;
-    free(lines.items);
+    alerts_log_release(&lines);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "monitor/alerts_log.h"
 #include "monitor/state_tables.h"
+#include "os/clock.h"
 
 static enum alert_level level_column(sqlite3_stmt *q, int column)
 {
@@ -123,25 +124,36 @@ bool alert_silenced(struct state *s, const char *rule, const char *subject, int6
     return alerts_silenced_until(s, rule, subject, now_ms) != 0;
 }
 
+/* Within a transaction. */
+static int put_silence(struct state *s, const char *rule, const char *subject, int64_t until_ms, struct err *err)
+{
+    return until_ms > 0 ? state_run(s, err, "INSERT OR REPLACE INTO silences(rule, subject, until_ms) VALUES(?,?,?)",
+                                    "tti", rule, subject != NULL ? subject : "*", until_ms)
+                        : state_run(s, err, "DELETE FROM silences WHERE rule = ?1 AND (?2 IS NULL OR subject = ?2)",
+                                    "tt", rule, subject);
+}
+
 static int silence(struct state *s, const char *rule, const char *subject, int64_t until_ms, struct err *err)
 {
     int rc = state_begin(s, err);
     if (rc != 0)
         return rc;
-    rc = until_ms > 0 ? state_run(s, err, "INSERT OR REPLACE INTO silences(rule, subject, until_ms) VALUES(?,?,?)",
-                                  "tti", rule, subject != NULL ? subject : "*", until_ms)
-                      : state_run(s, err, "DELETE FROM silences WHERE rule = ?1 AND (?2 IS NULL OR subject = ?2)", "tt",
-                                  rule, subject);
+    rc = put_silence(s, rule, subject, until_ms, err);
     if (rc == 0)
         return state_commit(s, err);
     state_rollback(s);
     return rc;
 }
 
+/* The log is for the day on which the database is lost: without a line there it is a silence all the same. */
 int alerts_silence(struct state *s, const char *rule, const char *subject, int64_t until_ms, struct err *err)
 {
     int rc = silence(s, rule, subject, until_ms, err);
-    return rc != 0 && state_mend(s, err) ? silence(s, rule, subject, until_ms, err) : rc;
+    if (rc != 0 && state_mend(s, err))
+        rc = silence(s, rule, subject, until_ms, err);
+    if (rc == 0)
+        alerts_log_append_silence(state_dir_of(s), rule, subject, until_ms, os_now_ms(), NULL);
+    return rc;
 }
 
 /* --- from the log --- */
@@ -182,6 +194,10 @@ int alerts_restore(struct state *s, struct err *err)
     for (size_t i = 0; i < rows.count && rc == 0; i++)
         if (rows.items[i].closed_ms == 0)
             rc = alert_row_save(s, &rows.items[i], err);
+    for (size_t i = 0; i < lines.silence_count && rc == 0; i++) {
+        const struct silence_line *l = &lines.silences[i];
+        rc = put_silence(s, l->rule, l->subject, l->until_ms, err);
+    }
     alerts_log_release(&lines);
     alert_rows_release(&rows);
     return rc;

@@ -1,8 +1,8 @@
 /*
  * The state database, state.sqlite in the state directory: runs, measurements, open alerts, the outbox. It is an index
- * and a memory, never the truth about backups: runs are rebuilt from the run logs, alerts from alerts.jsonl, whenever
- * it is lost, damaged or of a newer program. Several processes use it at once; writers wait for each other, for 5
- * seconds at most. One handle belongs to one thread.
+ * and a memory, never the truth about backups: runs are rebuilt from the run logs, alerts and silences from
+ * alerts.jsonl, whenever it is lost, damaged or of a newer program. Several processes use it at once; writers wait for
+ * each other, for 5 seconds at most. One handle belongs to one thread.
  */
 #pragma once
 #include <stdbool.h>

@@ -388,6 +388,29 @@ static void test_alerts__a_silenced_one_is_told_when_the_silence_is_over(void **
     assert_int_equal(look(ALERT_CRITICAL, 3 * DAY_MS + 1), 1);
 }
 
+static void test_alerts__silences_are_restored_from_the_log(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct alert_list l;
+    look(ALERT_CRITICAL, 0);
+    assert_int_equal(alerts_silence(s, "late", "config", START_MS + 5 * DAY_MS, &err), 0);
+    assert_int_equal(alerts_silence(s, "slow", NULL, START_MS + 5 * DAY_MS, &err), 0);
+    assert_int_equal(alerts_silence(s, "growth", "config", START_MS + 5 * DAY_MS, &err), 0);
+    assert_int_equal(alerts_silence(s, "growth", NULL, 0, &err), 0);
+    lose_database();
+    assert_int_equal(alerts_silenced_until(s, "late", "config", START_MS), START_MS + 5 * DAY_MS);
+    assert_int_equal(alerts_silenced_until(s, "late", "git", START_MS), 0);
+    assert_int_equal(alerts_silenced_until(s, "slow", "git", START_MS), START_MS + 5 * DAY_MS);
+    assert_int_equal(alerts_silenced_until(s, "growth", "config", START_MS), 0);
+    assert_int_equal(look(ALERT_CRITICAL, 2 * DAY_MS), 0);
+    /* They are no changes of an alert. */
+    assert_int_equal(alerts_history(scratch_dir, 1, &l, &err), 0);
+    assert_int_equal(l.count, 1);
+    assert_string_equal(l.items[0].rule, "late");
+    alert_list_release(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +435,7 @@ int main(void)
         TEST(test_alerts__a_log_that_cannot_be_written_keeps_nobody_from_hearing),
         TEST(test_alerts__texts_of_any_bytes_are_kept),
         TEST(test_alerts__a_silenced_one_is_told_when_the_silence_is_over),
+        TEST(test_alerts__silences_are_restored_from_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
