@@ -7,7 +7,7 @@
 #include "daemon/loop_internal.h"
 #include "os/clock.h"
 
-enum { EVERY_MS = 1000, AFTER_TROUBLE_MS = 30 * 1000, SHARE = 20 };
+enum { EVERY_MS = 1000, AFTER_TROUBLE_MS = 10 * 1000, SHARE = 20 };
 
 static struct state_change *change_of(struct state_changes *c, const char *id)
 {

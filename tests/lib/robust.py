@@ -37,15 +37,15 @@ def use_memory():
             tempfile.tempdir = place
 
 
-def in_parallel(function, items):
-    """All failures are collected; the first few are told."""
+def in_parallel(function, items, workers=WORKERS):
+    """All failures are collected; the first few are told. More workers than processors are for what mostly waits."""
     def one(item):
         try:
             function(item)
             return None
         except AssertionError as e:
             return "%s: %s" % (item, e)
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         failures = [f for f in pool.map(one, items) if f is not None]
     if failures:
         raise AssertionError("%d failures, the first of them:\n%s" % (len(failures), "\n".join(failures[:4])))
