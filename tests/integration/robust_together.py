@@ -166,8 +166,10 @@ def test_unlock_leaves_a_living_holder_alone(box):
     with Case(s, box) as case:
         dead, living = Backup(box, case), Backup(box, case)
         dead.kill()
-        case.claw("unlock")
+        done = case.claw("unlock")
         equal(len(case.locks()), 1, "locks")
+        text = done.out + done.err
+        check("--remove-all" in text and "process %d of " % living.child.pid in text, "it does not say whose lock stays", done)
         refused(case, living, "prune")
         living.end()
 
