@@ -282,11 +282,31 @@ static void print_json(struct cli *cli, const struct forget_result *r, const str
              json_pack("{s:s, s:b, s:o}", "message_type", "summary", "dry_run", o->dry_run, "removed_snapshots", ids));
 }
 
-static void print_removed(struct cli *cli, const struct forget_result *r, bool dry_run)
+/* A snapshot that cannot be read has an ID only. */
+static void print_one_removed(struct cli *cli, const struct forget_result *r, const struct id *id, bool dry_run)
 {
-    char number[32], id[ID_SHORT_CHARS + 1];
-    for (size_t i = 0; cli->verbose > 0 && i < r->remove_count; i++)
-        cli_print(cli, "%s %s", dry_run ? "would remove" : "removed", id_to_short(&r->remove[i], id));
+    char short_id[ID_SHORT_CHARS + 1], when[OS_TIME_BYTES], path[4096];
+    const struct snapshot *s = NULL;
+    for (size_t i = 0; i < r->entry_count && s == NULL; i++)
+        if (id_equal(&r->entries[i].snapshot->id, id))
+            s = r->entries[i].snapshot;
+    const char *verb = dry_run ? "would remove" : "removed";
+    id_to_short(id, short_id);
+    if (s == NULL)
+        cli_print(cli, "%s %s", verb, short_id);
+    else
+        cli_print(cli, "%s %s of %s, %s%s%s%s", verb, short_id, os_time_format_human(&s->time, when),
+                  s->hostname != NULL ? s->hostname : "unknown host", s->paths.count > 0 ? ", " : "",
+                  s->paths.count > 0 ? cli_printable(s->paths.items[0], path, sizeof path) : "",
+                  s->paths.count > 1 ? " and more" : "");
+}
+
+static void print_removed(struct cli *cli, const struct forget_result *r, bool by_id, bool dry_run)
+{
+    char number[32];
+    bool named = cli->verbose > 0 || (by_id && dry_run && !cli->quiet); /* by policy, the groups have named them */
+    for (size_t i = 0; named && i < r->remove_count; i++)
+        print_one_removed(cli, r, &r->remove[i], dry_run);
     cli_print(cli, "%s %s snapshot%s", dry_run ? "would remove" : "removed",
               cli_count(dry_run ? r->remove_count : r->removed, number),
               (dry_run ? r->remove_count : r->removed) == 1 ? "" : "s");
@@ -300,7 +320,7 @@ static void print_result(struct cli *cli, const struct forget_result *r, const s
     }
     if (o->id_count == 0 && !cli->quiet)
         print_groups(cli, r, o, compact);
-    print_removed(cli, r, o->dry_run);
+    print_removed(cli, r, o->id_count > 0, o->dry_run);
 }
 
 /* --- the run --- */

@@ -105,6 +105,13 @@ def test_a_dry_run_removes_nothing(box):
 
 
 @needs("restic")
+def test_a_dry_run_by_id_names_what_would_go(box):
+    newest = box.claw("snapshots", "--json", repo=history().repo).json()[-1]
+    said = box.claw("forget", "--dry-run", newest["id"], repo=history().repo)
+    named = [line for line in said.out.splitlines() if line.startswith("would remove %s of " % newest["short_id"])]
+    check(len(named) == 1 and newest["paths"][0] in named[0] and newest["hostname"] in named[0], "it is not named", said)
+
+
 def test_it_does_what_the_dry_run_said(box):
     box.run(["cp", "-a", history().repo, box.repo])
     policy = ["--keep-daily", "3", "--keep-tag", "gold"]
