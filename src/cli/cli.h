@@ -147,9 +147,9 @@ int cli_find_snapshot_ids(struct cli *cli, struct repo *r, const struct cli_snap
 /* cli_snapshot_matches() for the engine; ctx: the filter. */
 bool cli_snapshot_match(void *ctx, const struct snapshot *s);
 
-/* One live line on a terminal, redrawn 10 times a second by a thread of its own; nothing elsewhere. `draw` writes the
- * line's text (no newline) for the given width. cli_progress_stop clears the line; other cli_ output may come in
- * between. */
+/* One live line on a terminal, redrawn 10 times a second by a thread of its own; elsewhere a line on standard error
+ * after 10 seconds, then one a minute; with --quiet nothing. `draw` writes the line's text (no newline) for the given
+ * width. cli_progress_stop clears the line; other cli_ output may come in between. */
 struct cli_progress;
 typedef void cli_progress_draw(void *ctx, char *out, size_t cap, unsigned columns);
 struct cli_progress *cli_progress_start(struct cli *cli, cli_progress_draw *draw, void *ctx);

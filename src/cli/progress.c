@@ -10,7 +10,14 @@
 #include "cli/output.h"
 #include "os/clock.h"
 
-enum { REDRAW_MS = 100, STATUS_MS = 1000, LINE_MAX_BYTES = 1024 };
+enum {
+    REDRAW_MS = 100,
+    STATUS_MS = 1000,
+    LOG_FIRST_MS = 10000, /* what is over sooner needs no line before its summary */
+    LOG_MS = 60000,
+    LOG_COLUMNS = 160,
+    LINE_MAX_BYTES = 1024
+};
 
 struct cli_progress {
     struct cli *cli;
@@ -35,6 +42,14 @@ static void tick(struct cli_progress *p)
         return;
     }
     char line[LINE_MAX_BYTES] = "";
+    if (!p->cli->terminal) {
+        p->draw(p->ctx, line, sizeof line, LOG_COLUMNS);
+        if (line[0] != '\0')
+            cli_note(p->cli, "%s", line);
+        if (p->interval_ms == LOG_FIRST_MS)
+            p->interval_ms = LOG_MS;
+        return;
+    }
     unsigned columns = cli_columns(stderr);
     p->draw(p->ctx, line, sizeof line, columns);
     /* A line that fills the last column would wrap on some terminals. */
@@ -80,13 +95,16 @@ static double frames_per_second(void)
 struct cli_progress *cli_progress_start_json(struct cli *cli, cli_progress_draw *draw, json_t *(*status)(void *ctx),
                                              void *ctx)
 {
-    bool wanted = cli->json ? status != NULL && !cli->quiet : cli->terminal && draw != NULL;
+    bool wanted = !cli->quiet && (cli->json ? status != NULL : draw != NULL);
     if (!wanted)
         return NULL;
     struct cli_progress *p = mem_zalloc(sizeof *p);
     *p = (struct cli_progress){.cli = cli, .draw = draw, .status = status, .ctx = ctx};
     double fps = frames_per_second();
-    p->interval_ms = fps > 0 ? (uint64_t)(1000 / fps) : cli->json ? STATUS_MS : REDRAW_MS;
+    p->interval_ms = fps > 0         ? (uint64_t)(1000 / fps)
+                     : cli->json     ? STATUS_MS
+                     : cli->terminal ? REDRAW_MS
+                                     : LOG_FIRST_MS;
     pthread_mutex_init(&p->mutex, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
