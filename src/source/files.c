@@ -321,6 +321,8 @@ int files_run(struct files *f, struct sink *sink, struct err *err)
         struct stat st;
         int reason = lstat(missing->items[i], &st) != 0 ? errno : ENOENT;
         err_errno(&why, reason, "cannot open '%s'", missing->items[i]);
+        if (missing->count == 1 && f->targets.found == 0)
+            return err_set(err, ERR_NOT_FOUND, "%s; there is nothing else to back up", why.message);
         f->reporter.unreadable(f->reporter.ctx, missing->items[i], &why);
     }
     if (f->targets.found == 0)
@@ -364,7 +366,9 @@ struct source *files_source_new(const struct files_options *options)
     static const struct source_ops OPS = {files_source_start, files_source_push, files_source_free};
     struct files_source *s = mem_zalloc(sizeof *s);
     s->base.ops = &OPS;
-    strlist_copy(&s->base.paths, options->paths);
+    for (size_t i = 0; i < options->paths->count; i++)
+        if (!targets_is_missing(options->paths->items[i]))
+            strlist_add(&s->base.paths, options->paths->items[i]);
     s->options = options;
     return &s->base;
 }

@@ -44,8 +44,9 @@ struct files_options {
     unsigned threads;                /* scanner threads; 0: os_cpu_count() */
 };
 
-/* The files as a source (not strict). The options and what they point to must outlive it. Scanning begins with
- * source_start(). Errors of the two functions below come from start and push. */
+/* The files as a source (not strict), whose paths are those that exist: a snapshot does not claim what it lacks, and
+ * finds its parent and its group by what it has. The options and what they point to must outlive it. Scanning begins
+ * with source_start(). Errors of the two functions below come from start and push. */
 struct source *files_source_new(const struct files_options *options);
 
 struct files;

@@ -68,9 +68,7 @@ static void insert(struct target *t, const char *path)
     t->given = true;
 }
 
-/* Only a path that certainly does not exist is missing: one that may not be looked at is met, and reported, by the
- * walk. */
-static bool is_missing(const char *path)
+bool targets_is_missing(const char *path)
 {
     int fd = os_open(path, O_PATH | O_NOFOLLOW);
     if (fd < 0)
@@ -88,7 +86,7 @@ int targets_make(struct targets *t, const struct strlist *paths, struct err *err
             targets_release(t);
             return err_set(err, ERR_USAGE, "path '%s' is not absolute", path);
         }
-        if (is_missing(path)) {
+        if (targets_is_missing(path)) {
             strlist_add(&t->missing, path);
         } else {
             insert(&t->root, path);

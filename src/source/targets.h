@@ -22,6 +22,8 @@ struct targets {
     size_t found;           /* how many do */
 };
 
+/* Only a path that certainly does not exist: one that may not be looked at is met, and reported, by the walk. */
+bool targets_is_missing(const char *path);
 /* Paths must be absolute (ERR_USAGE). Those that don't exist are set aside in `missing`. */
 int targets_make(struct targets *t, const struct strlist *paths, struct err *err);
 void targets_release(struct targets *t);

@@ -249,6 +249,30 @@ def test_a_directory_of_very_many_files(box):
                                        treecmp.read_tree(box.path("many"))), "restored")
 
 
+def test_what_is_missing_is_no_path_of_the_snapshot(box):
+    """Restic leaves it out, too: the next backup, with it or without, must find its parent and its group."""
+    fresh_repository(box)
+    box.write("there/x", "x")
+    box.claw("backup", box.path("there"))
+    partly = box.claw("backup", box.path("there"), box.path("missing"), rc=3)
+    check(partly.err.count("missing'") == 1, "it is not named once", partly)
+    alone = box.claw("backup", box.path("missing"), rc=1)
+    check(len(alone.err.splitlines()) == 1 and "missing'" in alone.err, "not one line", alone)
+    snapshots = box.claw("snapshots", "--json").json()
+    equal([s["paths"] for s in snapshots], [[box.path("there")]] * 2, "paths")
+    equal(snapshots[1]["parent"], snapshots[0]["id"], "parent")
+
+
+def test_elsewhere_than_on_a_terminal_there_are_lines_now_and_then(box):
+    fresh_repository(box)
+    fps = {"CLAWBACK_PROGRESS_FPS": "10"}
+    done = box.claw("backup", "--stdin-from-command", "--", "sh", "-c", "sleep 1.5", env=fps)
+    lines = [line for line in done.err.splitlines() if line.startswith("[0:0")]
+    check(len(lines) > 3 and "\r" not in done.err, "lines", done)
+    quiet = box.claw("--quiet", "backup", "--stdin-from-command", "--", "sh", "-c", "sleep 1", env=fps)
+    equal(quiet.err, "", "with --quiet")
+
+
 def test_there_is_no_snapshot_without_the_lock_that_kept_its_data(box):
     fresh_repository(box)
     child = box.start_claw("backup", "--stdin", stdin=subprocess.PIPE)
