@@ -52,8 +52,8 @@ class Prune:
         self.case, self.fault = case, 0
         before = len(case.locks())
         for _ in range(50):
-            # A call that takes longer gives the time to stop it in.
-            self.child = started(box, case, "prune", "--dry-run", env={"CLAWBACK_TEST_FAULT": "delay:8"})
+            # A call that takes longer gives the time to stop it in: the lock is there from the tenth on, of 25.
+            self.child = started(box, case, "prune", "--dry-run", env={"CLAWBACK_TEST_FAULT": "delay:14"})
             wait_until(lambda: len([n for n in case.locks() if len(n) == 64]) > before or self.child.poll() is not None,
                        "a lock")
             self.child.send_signal(signal.SIGSTOP)
