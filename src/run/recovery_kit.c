@@ -10,8 +10,7 @@
 #include "repo/repo.h"
 #include "run/destination.h"
 #include "run/mounts.h"
-#include "source/redis_url.h"
-#include "source/virtual.h"
+#include "source/redis.h"
 
 /* --- how to mount it --- */
 
@@ -141,18 +140,6 @@ static char *postgres_path(const struct plan_postgres *p)
     return path;
 }
 
-static char *redis_path(const struct plan_redis *r)
-{
-    struct redis_url url = {0};
-    const char *name = r->container;
-    if (name == NULL && redis_url_parse(r->url, &url, NULL) == 0)
-        name = url.display;
-    char *safe = virtual_name(name != NULL ? name : "redis"), *path = mem_printf("/redis/%s", safe);
-    free(safe);
-    redis_url_release(&url);
-    return path;
-}
-
 /* By the names that the sources will give themselves. */
 static void take_servers(struct kit *k, const struct plan_tier *t)
 {
@@ -162,8 +149,10 @@ static void take_servers(struct kit *k, const struct plan_tier *t)
         free(path);
     }
     for (size_t i = 0; i < t->redis_count; i++) {
-        char *path = redis_path(&t->redis[i]);
-        add_source(k, KIT_REDIS, t->name, path, NULL);
+        const struct plan_redis *r = &t->redis[i];
+        char *path = redis_source_path(&(struct redis_options){.container = r->container, .url = r->url});
+        if (path != NULL)
+            add_source(k, KIT_REDIS, t->name, path, NULL);
         free(path);
     }
 }

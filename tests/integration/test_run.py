@@ -604,14 +604,20 @@ def test_a_dump_that_shrank_pushes_out_nothing_good(box):
     plan.run("dumps")
 
 
-def test_a_dump_that_has_been_too_small_for_long_is_still_too_small(box):
-    dumped = box.write("dumped", "x" * 100000)
+def dumping(box, size):
+    """A plan whose tier dumps the file "dumped", of so many bytes, and has done so once."""
+    dumped = box.write("dumped", "x" * size)
     plan = Plan(box, """
   dumps:
     command: [{name: x, command: [cat, %s]}]
     to: [usb]
 """ % dumped)
     plan.run("dumps")
+    return plan
+
+
+def test_a_dump_that_has_been_too_small_for_long_is_still_too_small(box):
+    plan = dumping(box, 100000)
     box.write("dumped", "x" * 100)
     plan.run("dumps", rc=1)
     log = box.path("home", ".local", "state", "clawback", "runs", "dumps.jsonl")
@@ -666,13 +672,7 @@ def test_each_database_is_watched_by_itself(box):
 
 
 def test_records_of_older_programs_are_compared_as_a_whole(box):
-    dumped = box.write("dumped", "x" * 100000)
-    plan = Plan(box, """
-  dumps:
-    command: [{name: x, command: [cat, %s]}]
-    to: [usb]
-""" % dumped)
-    plan.run("dumps")
+    plan = dumping(box, 100000)
     log = box.path("home", ".local", "state", "clawback", "runs", "dumps.jsonl")
     records = plan.records("dumps")
     del records[-1]["sources"][0]["dumps"]
