@@ -39,7 +39,8 @@ class Channels(Plan):
         return self.alerts("test", *args, **options)
 
     def flush(self, *args, **options):
-        return self.alerts("flush", *args, **options)
+        """As the daemon does, which leaves what failed until its time has come."""
+        return self.alerts("flush", "--due", *args, **options)
 
     def fail(self, **options):
         """A run that fails, and of which everybody is to hear."""
@@ -113,7 +114,7 @@ def test_telegram_refusals_are_said_without_the_token(box):
         plan = Channels(box, telegram(web))
         web.answers = [telegram_refusal(401, "Unauthorized"), telegram_refusal(400, "Bad Request: chat not found"),
                        answer(404, "no such method: /bot%s/sendMessage" % TOKEN), GARBAGE, CLOSE, answer(500, "<html>")]
-        for word in ("Unauthorized", "chat not found", "no such method: /bot***", "cannot reach", "cannot reach", "500"):
+        for word in ("Unauthorized", "chat not found", "no such method: /bot***", "no proper answer", "cannot reach", "500"):
             result = plan.test(rc=1)
             check(word in result.out + result.err, "'%s' is not said" % word, result)
         check("sent" in plan.test().out, "the answer is not shown")

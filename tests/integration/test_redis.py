@@ -16,7 +16,7 @@ from clawtest import check, equal, no_differences, wait_until  # noqa: E402
 from redisbox import Server, differences, fill  # noqa: E402
 
 PASSPHRASE = "correct horse battery staple"
-SECRET = "geheimes-Kennwort"
+SECRET = "verborgenes-Wort"
 
 
 def plan(box, redis, extra=""):
