@@ -9,6 +9,7 @@
 
 /* A retry is waited for as long as it may take to come. */
 enum { RECORDS_READ = 100, RETRY_MAX_MS = RETRY_WAIT_MAX_MS + 5 * 60 * 1000, EXIT_INTERRUPTED = 130 };
+enum { EXIT_WARNING = 1, EXIT_CRITICAL = 2 }; /* of `clawback health` */
 
 /* The last that ran, not what was only missed. */
 static const struct record *last_end(const struct record_list *l)
@@ -31,15 +32,45 @@ static bool told_by_tier(const struct facts_held *held, const struct record *fai
     return false;
 }
 
-static void look_at_job(const struct health_options *o, const struct facts_held *held, const char *id, int64_t now_ms,
-                        struct fact_list *out)
+static char *command_of(const json_t *job)
 {
+    const json_t *payload = json_object_get(job, "payload"), *argv = json_object_get(payload, "argv");
+    const json_t *command = argv != NULL ? argv : json_object_get(payload, "command");
+    struct strlist words = {0};
+    for (size_t i = 0; i < json_array_size(command); i++)
+        if (json_is_string(json_array_get(command, i)))
+            strlist_add(&words, json_string_value(json_array_get(command, i)));
+    if (json_is_string(command))
+        strlist_add(&words, json_string_value(command));
+    char *text = strlist_join(&words, " ");
+    strlist_release(&words);
+    return text;
+}
+
+/* The exit status of `clawback health` says what it found, and it has told of that itself. A finding that it failed
+ * would make it fail the next time, too, for ever. */
+static bool says_what_it_found(const json_t *job, const struct record *failed)
+{
+    if (failed->exit_code != EXIT_WARNING && failed->exit_code != EXIT_CRITICAL)
+        return false;
+    char *command = command_of(job);
+    const char *us = strstr(command, "clawback"), *verb = us != NULL ? strstr(us, " health") : NULL;
+    bool is_health = verb != NULL && strchr(" ;\n", verb[strlen(" health")]) != NULL;
+    bool says = is_health && strstr(command, "--scheduled") == NULL; /* which makes it 0 but for graver things */
+    free(command);
+    return says;
+}
+
+static void look_at_job(const struct health_options *o, const struct facts_held *held, const json_t *job,
+                        int64_t now_ms, struct fact_list *out)
+{
+    const char *id = json_string_value(json_object_get(job, "id"));
     struct record_list l;
     if (record_list_read_job(o->state_dir, id, RECORDS_READ, &l, NULL) != 0)
         return;
     const struct record *last = last_end(&l);
     int64_t ago_ms = last != NULL ? now_ms - os_time_ms(&last->time) : 0;
-    bool failed = last != NULL && last->status == RECORD_FAILED;
+    bool failed = last != NULL && last->status == RECORD_FAILED && !says_what_it_found(job, last);
     bool undecided = failed && (last->interrupted || (last->retry && ago_ms >= 0 && ago_ms < RETRY_MAX_MS));
     if (failed && !undecided && !told_by_tier(held, last)) {
         char when[OS_TIME_BYTES];
@@ -62,9 +93,8 @@ void health_look_jobs(const struct health_options *o, const struct facts_held *h
     out->looked = true;
     for (size_t i = 0; i < json_array_size(jobs); i++) {
         const json_t *job = json_array_get(jobs, i);
-        const char *id = json_string_value(json_object_get(job, "id"));
-        if (id != NULL && !json_is_false(json_object_get(job, "enabled")))
-            look_at_job(o, held, id, now_ms, out);
+        if (json_is_string(json_object_get(job, "id")) && !json_is_false(json_object_get(job, "enabled")))
+            look_at_job(o, held, job, now_ms, out);
     }
     json_decref(doc);
     free(path);

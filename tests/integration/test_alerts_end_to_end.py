@@ -393,6 +393,29 @@ def test_a_job_that_fails_without_a_run_of_the_plan_is_told(box):
     daemon.stop()
 
 
+def test_a_job_that_asks_for_the_health_is_no_failure_of_its_own(box):
+    plan = plan_with(box, BROKEN, command_channel(box))
+    plan.run("broken", rc=1)
+    ask = [clawback_binary(), "health", "-q", "-c", plan.file]
+    daemon = Daemon(box, os.path.relpath(state(box), box.path()))
+    daemon.write_jobs({"list": command(*ask), "line": command(" ".join(ask)), "lost": command("exec false health"),
+                       "planless": command(clawback_binary(), "health", "-q", "--scheduled", "-c", box.path("none.yaml"))})
+    daemon.start("-c", plan.file)
+    jobs = ("list", "line", "lost", "planless")
+    for job in jobs:
+        daemon.run_now(job)
+        daemon.wait_records(job, status="failed")
+    daemon.stop()
+    now = found(box, plan)
+    equal([now.get(("job-failed", job)) for job in jobs], ["fine", "fine", "critical", "critical"], "what health finds")
+    plan.write(MENDED)
+    plan.run("broken")
+    daemon.start("-c", plan.file)
+    daemon.run_now("list")
+    daemon.stop()
+    check(("job-failed", "list") not in {k for k, v in found(box, plan).items() if v != "fine"}, "it goes on for ever", found(box, plan))
+
+
 # --- what else comes and goes ---
 
 def test_a_drive_that_is_unplugged_is_one_alert(box):
