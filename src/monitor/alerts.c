@@ -217,12 +217,27 @@ static int write_all(struct update *u, alerts_tell *tell, void *ctx)
     return tell(ctx, u->state, &u->told, u->err);
 }
 
+/* Channels with a mistake were left out, and perhaps nobody was told: once it is mended, all that is open is told
+ * again. */
+static void remind_when_mended(struct update *u, const struct finding_list *found)
+{
+    const struct alert_row *plan = alert_rows_find(&u->rows, "plan", "alerts");
+    bool mended = false;
+    for (size_t i = 0; i < found->count; i++)
+        mended = mended || (strcmp(found->items[i].rule, "plan") == 0 && found->items[i].level < ALERT_WARNING);
+    if (!mended || plan == NULL || plan->closed_ms != 0)
+        return;
+    for (size_t i = 0; i < u->rows.count; i++)
+        u->rows.items[i].told_ms = u->rows.items[i].closed_ms == 0 ? 0 : u->rows.items[i].told_ms;
+}
+
 static int update_once(struct update *u, const struct finding_list *found, alerts_tell *tell, void *ctx)
 {
     if (state_begin(u->state, u->err) != 0)
         return -1;
     int rc = alert_rows_load(u->state, false, &u->rows, u->err);
     if (rc == 0) {
+        remind_when_mended(u, found);
         for (size_t i = 0; i < found->count; i++)
             take_finding(u, &found->items[i]);
         forget(u);

@@ -528,6 +528,20 @@ def test_what_waits_for_a_channel_survives_a_mistake_in_it(box):
     equal(len(rows(box, "SELECT * FROM outbox")), 1, "what still waits")
 
 
+def test_what_nobody_was_told_is_told_when_the_mistake_is_mended(box):
+    plan = plan_with(box, BROKEN, command_channel(box).replace("own: {", "own: {lvel: warning, "))
+    plan.run("broken", rc=1)
+    check(not os.path.exists(box.path("own.txt")), "a channel with a mistake was told", plan.more)
+    equal(found(box, plan)[("run-failed", "broken")], "critical", "what health finds")
+    plan.more = plan.more.replace("lvel: warning, ", "")
+    plan.write(BROKEN)
+    box.run([clawback_binary(), "health", "-q", "-c", plan.file], rc=2)
+    told = text_of(box.path("own.txt"))
+    equal(told.count("CRITICAL: broken failed"), 1, "how often the failure was told: " + told)
+    box.run([clawback_binary(), "health", "-q", "-c", plan.file], rc=2)
+    equal(text_of(box.path("own.txt")), told, "what was told the second time")
+
+
 # --- when nothing can be kept ---
 
 @needs_root
