@@ -32,6 +32,7 @@ enum {
     WAIT_MS = 50,  /* between two looks at the lock */
     MINUTE_MS = 60000,
     LONGEST_MS = 58 * MINUTE_MS,
+    MISTAKE_PAUSE_MS = 10 * MINUTE_MS,
     ATTEMPTS_MAX = 150 /* where the clock cannot tell that days have passed */
 };
 static const int64_t KEPT_MS = 3 * INT64_C(86400000), HOPELESS_KEPT_MS = INT64_C(86400000);
@@ -314,6 +315,22 @@ static bool is_known(const struct plan *p, const char *name, const char *kind)
     return false;
 }
 
+/* What waits for a channel with a mistake is no reason to start somebody who sends twice a minute. */
+static int put_off_mistaken(const struct plan *p, struct state *s, const char *channel, int64_t now_ms, struct err *err)
+{
+    for (size_t i = 0; i < p->alerts.channel_count; i++)
+        if (strcmp(p->alerts.channels[i].name, channel) == 0)
+            return 0;
+    int rc = state_begin(s, err);
+    if (rc == 0)
+        rc = state_run(s, err, "UPDATE outbox SET due_ms = ?1 WHERE channel = ?2 AND due_ms <= ?3", "iti",
+                       now_ms + MISTAKE_PAUSE_MS, channel, now_ms);
+    if (rc == 0)
+        return state_commit(s, err);
+    state_rollback(s);
+    return rc;
+}
+
 /* What nobody can be told any more: the plan has no such channel, or now it is one of another kind. */
 static int drop_orphans(const struct plan *p, struct state *s, struct err *err)
 {
@@ -342,6 +359,8 @@ static int drop_orphans(const struct plan *p, struct state *s, struct err *err)
                 rc = state_commit(s, err);
             if (rc != 0)
                 state_rollback(s);
+        } else if (rc == 0 && p->alerts.mistakes.count > 0) {
+            rc = put_off_mistaken(p, s, o->channel, os_now_ms(), err);
         }
         free(o->channel);
         free(o->kind);

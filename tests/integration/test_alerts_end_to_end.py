@@ -526,6 +526,8 @@ def test_what_waits_for_a_channel_survives_a_mistake_in_it(box):
     box.run([clawback_binary(), "alerts", "flush", "-c", plan.file])
     box.run([clawback_binary(), "health", "-q", "-c", plan.file], rc=2)
     equal(len(rows(box, "SELECT * FROM outbox")), 1, "what still waits")
+    now_ms = int(time.time() * 1000)
+    check(rows(box, "SELECT min(due_ms) FROM outbox")[0][0] > now_ms + 300000, "nobody can send it, but it is due", rows(box, "SELECT * FROM outbox"))
 
 
 def test_what_nobody_was_told_is_told_when_the_mistake_is_mended(box):
