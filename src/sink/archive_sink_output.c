@@ -370,16 +370,48 @@ static int finish_target(struct archive_output *o, struct target *t, bool decryp
     return 0;
 }
 
+/* The last of its prefix, on any target, that was begun before; its strings are not kept. */
+static struct archive_file last_before(const struct archive_output *o)
+{
+    struct archive_file last = {0};
+    for (size_t i = 0; i < o->count; i++) {
+        struct archive_list l = {0};
+        if (!lives(&o->targets[i]) || archive_list_load(&l, o->targets[i].dir, o->options->prefix, NULL) != 0)
+            continue;
+        for (size_t k = 0; k < l.count; k++) {
+            const struct archive_file *f = &l.items[k];
+            bool later =
+                f->time.tv_sec > last.time.tv_sec || (f->time.tv_sec == last.time.tv_sec && f->number > last.number);
+            if (later && f->time.tv_sec <= o->options->time.tv_sec)
+                last = (struct archive_file){.time = f->time, .number = f->number};
+        }
+        archive_list_release(&l);
+    }
+    return last;
+}
+
+/* A name is free again when its archive was removed within its hour; but what is newer must not sort before. */
+static bool is_before(const char *name, const struct archive_file *last)
+{
+    struct archive_file f;
+    if (!archive_file_parse(name, &f))
+        return false;
+    bool before = f.time.tv_sec < last->time.tv_sec || (f.time.tv_sec == last->time.tv_sec && f.number < last->number);
+    archive_file_release(&f);
+    return before;
+}
+
 int archive_output_finish(struct archive_output *o, const struct archive_stream_facts *facts, struct err *err)
 {
     const struct archive_sink_options *options = o->options;
     struct archive_kind kind = {options->codec, options->encryption.kind != OPENPGP_NONE};
+    const struct archive_file last = last_before(o);
     unsigned attempt = 0;
     sha256_end(o->sha, &o->sha256);
     /* The same name everywhere, where that can be. */
     for (bool taken = true; taken && attempt < NAME_ATTEMPTS;) {
         char *name = archive_file_name(options->prefix, &options->time, &kind, attempt);
-        taken = is_taken(o, name);
+        taken = is_taken(o, name) || is_before(name, &last);
         attempt += taken;
         free(name);
     }

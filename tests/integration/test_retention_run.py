@@ -361,6 +361,14 @@ def test_latest_stays_with_the_archive_that_has_the_dump(box):
 
 
 @needs("gpg")
+def test_latest_is_the_newest_when_a_name_of_its_hour_is_free_again(box):
+    plan = Plan(box, FULL.replace("{weekly: 4, monthly: 12}", "{last: 2}"))
+    for i in range(4):
+        plan.run("full")
+        equal(latest(box), plan.last("full")["snapshots"][0], "latest after run %d" % (i + 1))
+
+
+@needs("gpg")
 def test_a_server_that_is_skipped_displaces_no_archive_that_has_it(box):
     tier = FULL.replace("{weekly: 4, monthly: 12}", "{last: 1}").replace(
         "    files:", "    redis: [{url: \"redis://127.0.0.1:1\"}]\n    when: running\n    files:")
