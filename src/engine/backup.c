@@ -187,6 +187,7 @@ static int open_sink(struct run *r, struct err *err)
     if (r->writer == NULL)
         return -1;
     writer_set_gate(r->writer, confirm_lock, r);
+    writer_set_lock(r->writer, r->lock);
     r->sink = repo_sink_new(r->repo, r->writer, &options, &r->counting, r->progress, err);
     return r->sink != NULL ? 0 : -1;
 }

@@ -282,6 +282,7 @@ static int copy_for_real(struct copy *c, const bool *open, struct err *err)
     if (c->writer == NULL)
         return -1;
     writer_set_gate(c->writer, confirm_lock, c);
+    writer_set_lock(c->writer, c->target_lock);
     int rc = copy_all_blobs(c, err);
     if (rc == 0)
         rc = save_snapshots(c, open, err);

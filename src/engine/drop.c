@@ -239,6 +239,7 @@ static int rewrite_group(struct group *g, const struct index_file *files, size_t
     g->writer = writer_new(d->repo, false, err);
     if (g->writer == NULL)
         return -1;
+    writer_set_lock(g->writer, d->lock);
     int rc = 0;
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = engine_check_stop(d->lock, err);

@@ -205,6 +205,7 @@ static int copy_blobs(struct prune *p, struct repack_pack *packs, size_t count, 
     struct writer *w = writer_new(p->repo, false, err);
     if (w == NULL)
         return -1;
+    writer_set_lock(w, p->lock);
     int rc = repack_run(&job, w, packs, count, err);
     if (rc == 0)
         rc = engine_check_stop(p->lock, err);

@@ -484,6 +484,8 @@ int repair_index_run(struct repo *repo, struct lock *lock, const struct repair_i
         rc = codecs_new(&r.codecs, repo, r.threads, err);
     if (rc == 0 && !options->dry_run)
         rc = (r.writer = writer_new(repo, false, err)) == NULL ? -1 : 0;
+    if (r.writer != NULL)
+        writer_set_lock(r.writer, lock);
     if (rc == 0)
         rc = list_all(&r, err);
     if (rc == 0)

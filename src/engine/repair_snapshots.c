@@ -231,8 +231,11 @@ static int repair_all(struct repair *r, struct err *err)
 {
     r->codec = codec_new(r->repo, err);
     r->writer = r->codec != NULL ? writer_new(r->repo, r->options->dry_run, err) : NULL;
-    if (r->writer == NULL || salvage_all(r, err) != 0 || engine_check_stop(r->lock, err) != 0 ||
-        writer_flush(r->writer, err) != 0 || lock_prove(r->lock, err) != 0)
+    if (r->writer == NULL)
+        return -1;
+    writer_set_lock(r->writer, r->lock);
+    if (salvage_all(r, err) != 0 || engine_check_stop(r->lock, err) != 0 || writer_flush(r->writer, err) != 0 ||
+        lock_prove(r->lock, err) != 0)
         return -1;
     for (size_t i = 0; i < r->count; i++)
         if (replace_snapshot(r, i, err) != 0)

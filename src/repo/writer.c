@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "os/clock.h"
 #include "repo/codec.h"
+#include "repo/lock.h"
 
 /*
  * A blob's way: writer_blob() hashes and claims it, compresses and seals it on the caller's thread, and appends it to
@@ -16,6 +17,7 @@
  * Invariants
  *  1. A blob gets its place in the index only when its pack is durable.
  *  2. An index file names only packs that are durable: packs first, then index files.
+ *     That holds while the lock does: without it a prune may have removed packs that no index file named yet.
  *  3. After the first failure `error` is set, nothing more is written, and every call reports it.
  */
 enum {
@@ -51,6 +53,7 @@ struct lane {
 struct writer {
     struct repo *repo;
     bool dry_run;
+    struct lock *lock; /* NULL: none */
     struct lane lanes[LANES];
     int (*gate)(void *ctx, struct err *err); /* NULL: none, or passed */
     void *gate_ctx;
@@ -103,6 +106,11 @@ void writer_set_gate(struct writer *w, int (*gate)(void *ctx, struct err *err), 
 {
     w->gate = gate;
     w->gate_ctx = ctx;
+}
+
+void writer_set_lock(struct writer *w, struct lock *l)
+{
+    w->lock = l;
 }
 
 /* Only the finisher (or writer_flush while it is idle) comes here. */
@@ -273,6 +281,8 @@ static int save_index(struct writer *w, struct err *err)
     struct id id;
     if (w->indexed_count == 0)
         return 0;
+    if (lock_prove(w->lock, err) != 0)
+        return -1;
     buf_init(&json, REPO_UNPACKED_MAX_BYTES);
     index_encode_begin(&json);
     for (size_t i = 0; i < w->indexed_count; i++) {

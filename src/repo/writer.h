@@ -9,6 +9,7 @@
 #include "repo/repo.h"
 
 struct writer;
+struct lock;
 struct writer_stats {
     uint64_t data_blobs, tree_blobs;   /* new ones */
     uint64_t data_bytes, tree_bytes;   /* of new blobs, before compression */
@@ -26,6 +27,9 @@ struct writer *writer_new(struct repo *r, bool dry_run, struct err *err);
 /* Asked once, before the first file gets its name in the repository, on whatever thread does that: a repository's lock
  * may be confirmed this late. A failure of it is the writer's. Set before the first put. */
 void writer_set_gate(struct writer *w, int (*gate)(void *ctx, struct err *err), void *ctx);
+/* Under this lock: no index file is written once it is gone, since it could name packs that somebody's prune took for
+ * left over, and the next backup would take what was in them for stored. NULL: none. Set before the first put. */
+void writer_set_lock(struct writer *w, struct lock *l);
 /* Stores a blob unless it is known; *id_out receives its ID. `put` may be NULL. After an error the writer is broken:
  * every later put returns the same error. */
 int writer_blob(struct writer *w, struct codec *c, enum blob_type type, const void *p, size_t len, struct id *id_out,
