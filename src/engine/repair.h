@@ -43,7 +43,8 @@ struct repair_reporter {
 /* r: open. lock: an exclusive one (NULL only in tests). Entries of packs that are there with the size that they add up
  * to are taken from the index files as they are; other packs are asked for their headers. Of a pack that has none, what
  * the index files describe and what still proves good is copied into new packs; with read_data also of a pack of which
- * anything is damaged, so that the index knows nothing that cannot be read, and a backup stores it anew. New index
+ * anything is damaged, so that the index knows nothing that cannot be read, and a backup stores it anew. Damage is what
+ * bytes and bad sectors prove: a pack that may not be read, or not just now, is an error and the index stays. New index
  * files are durable before wrong ones are removed; packs are never touched. r->index is not loaded afterwards. */
 int repair_index_run(struct repo *r, struct lock *lock, const struct repair_index_options *options,
                      const struct repair_reporter *reporter, struct engine_progress *progress,

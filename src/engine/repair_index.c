@@ -4,6 +4,7 @@
  */
 #include "engine/repair.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,9 +201,23 @@ static void blob_bufs_release(struct blob_bufs *b)
     buf_release(&b->plain);
 }
 
-/* Leaves the blob as it is stored in bufs->stored. */
-static bool read_blob(struct repair *r, struct codec *codec, const struct stored_file *pack,
-                      const struct pack_blob *blob, struct blob_bufs *bufs)
+/* A sector that cannot be read is damage, too. A pack that this user may not read, or a server that does not answer,
+ * is none: what it holds must not leave the index, since the next prune would remove the pack. */
+static bool is_pack_damage(const struct err *why)
+{
+    return why->code == ERR_CORRUPT || why->code == ERR_UNSUPPORTED || why->sys_errno == EIO;
+}
+
+static int unknown(const struct err *why, struct err *err)
+{
+    if (err != NULL)
+        *err = *why;
+    return err_wrap(err, "nothing was taken out of the index, since a pack cannot be read just now");
+}
+
+/* Leaves the blob as it is stored in bufs->stored. -1: nobody knows whether it is good. */
+static int read_blob(struct repair *r, struct codec *codec, const struct stored_file *pack,
+                     const struct pack_blob *blob, struct blob_bufs *bufs, bool *good, struct err *err)
 {
     const struct blob_place place = {.id = blob->id,
                                      .pack_id = pack->id,
@@ -211,8 +226,9 @@ static bool read_blob(struct repair *r, struct codec *codec, const struct stored
                                      .length = blob->length,
                                      .raw_length = blob->raw_length};
     char hex[ID_HEX_BYTES];
+    *good = false;
     if (blob->offset > pack->bytes || blob->length > pack->bytes - blob->offset)
-        return false;
+        return 0;
     buf_clear(&bufs->stored);
     buf_clear(&bufs->scratch);
     unsigned char *to = buf_reserve(&bufs->stored, blob->length);
@@ -221,21 +237,23 @@ static bool read_blob(struct repair *r, struct codec *codec, const struct stored
          store_read(r->repo->store, STORE_PACK, id_to_hex(&pack->id, hex), blob->offset, to, blob->length, &why) != 0;
          attempt++)
         if (!try_again(attempt, &why))
-            return false;
+            return is_pack_damage(&why) ? 0 : unknown(&why, err);
     buf_append(&bufs->scratch, to, blob->length); /* opening destroys what it opens */
-    return repo_open_blob(codec, &place, bufs->scratch.data, &bufs->plain, NULL) == 0;
+    *good = repo_open_blob(codec, &place, bufs->scratch.data, &bufs->plain, NULL) == 0;
+    return 0;
 }
 
-static bool blobs_are_good(struct repair *r, struct codec *codec, const struct stored_file *pack,
-                           const struct pack_blob *blobs, size_t count)
+static int blobs_are_good(struct repair *r, struct codec *codec, const struct stored_file *pack,
+                          const struct pack_blob *blobs, size_t count, bool *good, struct err *err)
 {
     struct blob_bufs bufs;
-    bool good = true;
+    int rc = 0;
+    *good = true;
     blob_bufs_init(&bufs);
-    for (size_t i = 0; i < count && good; i++)
-        good = read_blob(r, codec, pack, &blobs[i], &bufs);
+    for (size_t i = 0; i < count && *good && rc == 0; i++)
+        rc = read_blob(r, codec, pack, &blobs[i], &bufs, good, err);
     blob_bufs_release(&bufs);
-    return good;
+    return rc;
 }
 
 /* A pack that is damaged may still hold good blobs. They go into new packs, and the old one is in no index then. */
@@ -248,7 +266,9 @@ static int salvage_pack(struct repair *r, struct codec *codec, const struct stor
     int rc = 0;
     blob_bufs_init(&bufs);
     for (size_t i = 0; i < count && rc == 0; i++) {
-        if (!read_blob(r, codec, pack, &blobs[i], &bufs))
+        bool is_good;
+        rc = read_blob(r, codec, pack, &blobs[i], &bufs, &is_good, err);
+        if (rc != 0 || !is_good)
             continue;
         good++;
         rc = r->writer != NULL ? writer_sealed(r->writer, &blobs[i], bufs.stored.data, err) : 0;
@@ -259,24 +279,33 @@ static int salvage_pack(struct repair *r, struct codec *codec, const struct stor
     return rc;
 }
 
+static bool load_header(struct repair *r, struct codec *codec, const struct stored_file *pack, struct pack_blob **blobs,
+                        size_t *count, struct err *why)
+{
+    for (unsigned attempt = 0;; attempt++) {
+        if (repo_load_pack_header(r->repo, codec, &pack->id, pack->bytes, blobs, count, why) == 0)
+            return true;
+        if (!try_again(attempt, why))
+            return false;
+    }
+}
+
 /*
  * read_data: packs that are indexed rightly, but hold damage.
  */
 
-static bool pack_is_whole(struct repair *r, const struct stored_file *pack, const struct pack_blob *blobs, size_t count)
+static int pack_is_whole(struct repair *r, const struct stored_file *pack, const struct pack_blob *blobs, size_t count,
+                         bool *whole, struct err *err)
 {
     struct pack_blob *described = NULL;
     size_t described_count = 0;
     struct err why = {0};
-    bool header = false;
-    for (unsigned attempt = 0; !header; attempt++) {
-        header = repo_load_pack_header(r->repo, r->codecs[0], &pack->id, pack->bytes, &described, &described_count,
-                                       &why) == 0;
-        if (!header && !try_again(attempt, &why))
-            break;
-    }
+    bool header = load_header(r, r->codecs[0], pack, &described, &described_count, &why);
     free(described);
-    return header && blobs_are_good(r, r->codecs[0], pack, blobs, count);
+    *whole = false;
+    if (!header)
+        return is_pack_damage(&why) ? 0 : unknown(&why, err);
+    return blobs_are_good(r, r->codecs[0], pack, blobs, count, whole, err);
 }
 
 static int prove_pack(void *ctx, const struct id *pack_id, const struct pack_blob *blobs, size_t count, struct err *err)
@@ -288,9 +317,10 @@ static int prove_pack(void *ctx, const struct id *pack_id, const struct pack_blo
         return 0;
     size_t pack = (size_t)(file - r->packs.items);
     if (!r->proved[pack] && r->packs_state[pack] == STATE_INDEXED) {
-        bool whole = pack_is_whole(r, file, blobs, count);
+        bool whole;
+        int rc = pack_is_whole(r, file, blobs, count, &whole, err);
         /* An interruption ends reading early: that says nothing of the pack. */
-        if (engine_check_stop(r->lock, err) != 0)
+        if (engine_check_stop(r->lock, err) != 0 || rc != 0)
             return -1;
         r->proved[pack] = true;
         if (!whole) {
@@ -330,14 +360,13 @@ static int ask_pack(void *ctx, unsigned worker, size_t item, struct err *err)
     size_t count = 0;
     struct err why = {0};
     int rc = 0;
-    bool read = false;
-    for (unsigned attempt = 0; !read; attempt++) {
-        read = repo_load_pack_header(r->repo, r->codecs[worker], &pack->id, pack->bytes, &blobs, &count, &why) == 0;
-        if (!read && !try_again(attempt, &why))
-            break;
-    }
-    bool damaged = read && r->options->read_data && !blobs_are_good(r, r->codecs[worker], pack, blobs, count);
-    if (engine_check_stop(r->lock, err) != 0) {
+    bool read = load_header(r, r->codecs[worker], pack, &blobs, &count, &why), good = true;
+    if (read && r->options->read_data)
+        rc = blobs_are_good(r, r->codecs[worker], pack, blobs, count, &good, err);
+    else if (!read && r->options->read_data && !is_pack_damage(&why))
+        rc = unknown(&why, err);
+    bool damaged = !good;
+    if (engine_check_stop(r->lock, err) != 0 || rc != 0) {
         free(blobs);
         return -1;
     }
@@ -392,7 +421,9 @@ static int carry_pack(void *ctx, const struct id *pack_id, const struct pack_blo
     size_t pack = file != NULL ? (size_t)(file - r->packs.items) : 0;
     if (file == NULL || r->carried[pack] || r->packs_state[pack] == STATE_ADDED)
         return 0;
-    bool right = file->bytes == pack_expected_bytes(blobs, count), damaged = r->packs_state[pack] == STATE_DAMAGED;
+    bool right = file->bytes == pack_expected_bytes(blobs, count);
+    bool damaged =
+        r->packs_state[pack] == STATE_DAMAGED || (r->options->read_data && r->packs_state[pack] == STATE_UNREADABLE);
     if (!right && (damaged || r->packs_state[pack] == STATE_INDEXED))
         return 0; /* another file describes it rightly */
     r->carried[pack] = true;

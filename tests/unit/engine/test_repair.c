@@ -1,4 +1,5 @@
 /* Repairing the index and snapshots. */
+#include <errno.h>
 #include "engine_fixture.h"
 #include "engine/repair.h"
 
@@ -173,15 +174,18 @@ static void test_repair_index__takes_damaged_data_out_of_the_index(void **state)
 static void test_repair_index__takes_a_pack_with_a_damaged_header_out_of_the_index(void **state)
 {
     (void)state;
-    struct fixture *f = fixture_new(2);
-    add_snapshot(f, 0, FIRST, 2);
-    struct blob_place last = find_blob(f, &FIRST[1], 2);
-    flip_byte(f, STORE_PACK, &last.pack_id, last.offset + last.length + 3);
-    struct repair_index_result r = repair_index_as(f, &(struct repair_index_options){.read_data = true});
-    assert_int_equal(r.packs_damaged, 1);
-    assert_int_equal(r.blobs_salvaged, 6);
-    assert_int_equal(run_check(f, true, false, &found).errors, 0);
-    fixture_free(f);
+    for (unsigned read_all = 0; read_all < 2; read_all++) {
+        struct fixture *f = fixture_new(2);
+        add_snapshot(f, 0, FIRST, 2);
+        struct blob_place last = find_blob(f, &FIRST[1], 2);
+        flip_byte(f, STORE_PACK, &last.pack_id, last.offset + last.length + 3);
+        const struct repair_index_options options = {.read_all_packs = read_all == 1, .read_data = true};
+        struct repair_index_result r = repair_index_as(f, &options);
+        assert_int_equal(r.packs_damaged, 1);
+        assert_int_equal(r.blobs_salvaged, 6);
+        assert_int_equal(run_check(f, true, false, &found).errors, 0);
+        fixture_free(f);
+    }
 }
 
 static void test_repair_index__failing_anywhere_loses_nothing(void **state)
@@ -240,6 +244,56 @@ static void test_repair_index__one_failed_read_drops_no_pack(void **state)
         }
     }
     fixture_free(f);
+}
+
+/*
+ * A pack that cannot be read at all.
+ */
+
+static struct store_ops refusing_ops;
+static int (*plain_read)(struct store *s, enum store_type type, const char *name, uint64_t offset, void *out,
+                         size_t len, struct err *err);
+static struct id refused_pack;
+static int refused_errno;
+
+static int refuse_read(struct store *s, enum store_type type, const char *name, uint64_t offset, void *out, size_t len,
+                       struct err *err)
+{
+    char hex[ID_HEX_BYTES];
+    if (type == STORE_PACK && strcmp(name, id_to_hex(&refused_pack, hex)) == 0)
+        return err_errno(err, refused_errno, "cannot open pack");
+    return plain_read(s, type, name, offset, out, len, err);
+}
+
+/* One that we may not read, or not now, may be whole: it stays in the index. A bad sector is damage. */
+static void test_repair_index__a_pack_that_may_not_be_read_stays(void **state)
+{
+    static const int ERRNOS[] = {EACCES, ESTALE, ETIMEDOUT, ENOENT, EMFILE, EIO};
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof ERRNOS / sizeof *ERRNOS; i++) {
+        struct fixture *f = fixture_new(2);
+        struct err err;
+        struct repair_index_result r;
+        const struct store_ops *ops = f->repo->store->ops;
+        const struct repair_index_options options = {.read_all_packs = i % 2 == 1, .read_data = true};
+        add_snapshot(f, 0, FIRST, 2);
+        refused_pack = find_blob(f, &FIRST[1], 2).pack_id;
+        refused_errno = ERRNOS[i / 2];
+        refusing_ops = *ops;
+        plain_read = ops->read;
+        refusing_ops.read = refuse_read;
+        f->repo->store->ops = &refusing_ops;
+        int rc = repair_index_run(f->repo, NULL, &options, NULL, NULL, &r, &err);
+        f->repo->store->ops = ops;
+        if (refused_errno == EIO) {
+            assert_int_equal(rc, 0);
+            assert_int_equal(r.packs_damaged, 1);
+        } else {
+            assert_int_equal(rc, -1);
+            assert_clean(f);
+        }
+        fixture_free(f);
+    }
 }
 
 /* An index file that the store does not give out now may be whole: it stays, while what it says is asked of the packs.
@@ -524,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_repair_index__takes_a_pack_with_a_damaged_header_out_of_the_index),
         cmocka_unit_test(test_repair_index__failing_anywhere_loses_nothing),
         cmocka_unit_test(test_repair_index__one_failed_read_drops_no_pack),
+        cmocka_unit_test(test_repair_index__a_pack_that_may_not_be_read_stays),
         cmocka_unit_test(test_repair_index__an_index_file_that_cannot_be_read_now_stays),
         cmocka_unit_test(test_repair_snapshots__leaves_whole_ones_alone),
         cmocka_unit_test(test_repair_snapshots__keeps_the_parts_of_files_that_are_left),
