@@ -224,6 +224,11 @@ static void refresh(struct lock *l)
     /* A failure is no drama until it lasts: lock_check() tells those who hold the lock. */
     if (write_lock(l, &next, NULL) != 0)
         return;
+    if (is_gone(l)) { /* since then: the machine slept, or the write waited for the store */
+        atomic_store(&l->gone, true);
+        remove_lock(l->repo, &next);
+        return;
+    }
     pthread_mutex_lock(&l->mutex);
     l->id = next;
     pthread_mutex_unlock(&l->mutex);

@@ -489,6 +489,46 @@ static void test_lock__removed_while_the_machine_slept_is_lost(void **state)
     fixture_free(f);
 }
 
+static int (*plain_save)(struct store *s, enum store_type type, const char *name, const void *p, size_t len,
+                         struct err *err);
+static struct repo *unlocked_repo;
+
+/* While a lock is written somebody removes those that are there. */
+static int unlock_and_save(struct store *s, enum store_type type, const char *name, const void *p, size_t len,
+                           struct err *err)
+{
+    if (type == STORE_LOCK)
+        assert_int_equal(lock_remove_stale(unlocked_repo, true, err), 1);
+    return plain_save(s, type, name, p, len, err);
+}
+
+static void test_lock__removed_while_it_is_refreshed_is_lost(void **state)
+{
+    (void)state;
+    struct err err;
+    struct lock *l;
+    struct id *ids;
+    size_t count;
+    struct fixture *f = fixture_new(2);
+    const struct store_ops *ops = f->repo->store->ops;
+    struct store_ops unlocking = *ops;
+    fixture_ok(lock_acquire(&l, f->repo, true, 0, &err), &err);
+    unlocked_repo = f->repo;
+    plain_save = ops->save;
+    unlocking.save = unlock_and_save;
+    f->repo->store->ops = &unlocking;
+    os_clock_sleep(SLEEP_NS);
+    assert_int_equal(lock_check(l, &err), -1);
+    assert_int_equal(err.code, ERR_LOCKED);
+    f->repo->store->ops = ops;
+    assert_int_equal(lock_prove(l, &err), -1);
+    lock_release(l);
+    fixture_ok(repo_list_ids(f->repo, STORE_LOCK, &ids, &count, &err), &err);
+    assert_int_equal(count, 0);
+    free(ids);
+    fixture_free(f);
+}
+
 static void test_lock__of_a_dead_process_is_stale(void **state)
 {
     (void)state;
@@ -662,6 +702,7 @@ int main(void)
         cmocka_unit_test(test_lock__begun_locks_that_meet_are_noticed_at_the_second_look),
         cmocka_unit_test(test_lock__survives_a_sleep_of_the_machine),
         cmocka_unit_test(test_lock__removed_while_the_machine_slept_is_lost),
+        cmocka_unit_test(test_lock__removed_while_it_is_refreshed_is_lost),
         cmocka_unit_test(test_lock__of_a_dead_process_is_stale),
         cmocka_unit_test(test_lock__of_another_host_is_stale_after_half_an_hour),
         cmocka_unit_test(test_snapshots__that_are_known_are_not_read_again),
