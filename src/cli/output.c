@@ -118,8 +118,8 @@ void cli_note(struct cli *cli, const char *format, ...)
     va_end(args);
 }
 
-static void complain(struct cli *cli, const char *label, const char *color, const char *priority, const char *format,
-                     va_list args)
+__attribute__((format(printf, 5, 0))) static void complain(struct cli *cli, const char *label, const char *color,
+                                                           const char *priority, const char *format, va_list args)
 {
     char text[4096];
     vsnprintf(text, sizeof text, format, args);

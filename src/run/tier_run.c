@@ -21,7 +21,7 @@ enum { HISTORY_RECORDS = 400 };
 
 typedef void say_fn(void *ctx, const struct plan_tier *tier, const char *message);
 
-static void say(struct tier_run *t, say_fn *fn, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void say(struct tier_run *t, say_fn *fn, const char *format, va_list args)
 {
     char text[ERR_MESSAGE_BYTES * 2];
     vsnprintf(text, sizeof text, format, args);

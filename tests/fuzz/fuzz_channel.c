@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "monitor/channel_kinds.h"
+#include "os/clock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_http_do(const struct http_request *q, struct http_response *out, struct err *err);
@@ -58,7 +59,7 @@ static void send_it(unsigned char choice)
                          .url = mem_strdup(URL),
                          .token = mem_strdup(TOKEN),
                          .shown = "https://server/…",
-                         .timeout_ms = 1000};
+                         .end_ns = os_monotonic_ns() + 1000000000};
     if (SENDERS[choice % 4](&d, &err) != 0)
         expect_clean(err.message);
     if (memchr(answer.text, '\0', sizeof answer.text) == NULL)
