@@ -156,6 +156,7 @@ void config_take_map(struct config_reader *r, const struct yaml_node *n, void *t
 
 void *config_name_array(struct config_reader *r, const struct yaml_node *n, size_t item_bytes, size_t *count)
 {
+    *count = 0; /* a section that is there twice: what the first had is gone */
     if (n->kind != YAML_MAP) {
         if (!yaml_is_null(n))
             config_expected(r, n, "a name for each, with its keys below it");
